@@ -8,8 +8,8 @@
 //! has ended.
 
 use std::{
-    fs::{self, File, TryLockError},
-    io::{ErrorKind, Result},
+    fs::{self, File},
+    io::Result,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -17,17 +17,23 @@ use std::{
 
 use anyhow::{Context, bail};
 use mpisync::prelude::*;
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg};
 
 use crate::beside;
 
 /// The time that the ranks of a killed job may need to end.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Not every file system has such locks. There the user has to start one job at a time.
+const NO_LOCKS: Errno = Errno::EOPNOTSUPP;
+const NO_CALL: Errno = Errno::ENOSYS;
+
 /// Keeps other jobs away from the file until it is dropped.
 pub struct Alone {
-    _ours: File,
+    _ours: Option<Flock<File>>,
     /// On one rank.
-    _first: Option<File>,
+    _first: Option<Flock<File>>,
 }
 
 /// Waits until no other job works on the file, and keeps others out. Collective.
@@ -48,22 +54,23 @@ pub fn enter(ctrl: &mut WindowController, file: &Path) -> anyhow::Result<Alone> 
 fn keep_out(
     ctrl: &mut WindowController,
     file: &Path,
-    first: &mut Option<File>,
+    first: &mut Option<Flock<File>>,
 ) -> anyhow::Result<()> {
     if let Some(dir) = file.parent() {
         fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
     }
-    lock(first.insert(job_file(file)?), file)?;
-    lock(&ranks_file(file)?, file)
+    *first = lock(job_file(file)?, file)?;
+    lock(ranks_file(file)?, file)?;
+    Ok(())
 }
 
 /// Each rank shows that it is running.
 #[mpisync::collective]
-fn be_seen(ctrl: &mut WindowController, file: &Path) -> anyhow::Result<File> {
-    let ours = ranks_file(file)?;
-    match ours.lock_shared() {
-        Err(error) if error.kind() != ErrorKind::Unsupported => Err(error.into()),
-        _ => Ok(ours),
+fn be_seen(ctrl: &mut WindowController, file: &Path) -> anyhow::Result<Option<Flock<File>>> {
+    match Flock::lock(ranks_file(file)?, FlockArg::LockShared) {
+        Ok(ours) => Ok(Some(ours)),
+        Err((_, NO_LOCKS | NO_CALL)) => Ok(None),
+        Err((_, error)) => Err(error.into()),
     }
 }
 
@@ -75,21 +82,19 @@ fn ranks_file(file: &Path) -> Result<File> {
     File::create(beside(file, ".ranks"))
 }
 
-/// Locks it until it is closed.
-fn lock(what: &File, file: &Path) -> anyhow::Result<()> {
+/// Locks it until the lock is dropped. None where the file system has no such locks.
+fn lock(mut what: File, file: &Path) -> anyhow::Result<Option<Flock<File>>> {
     let start = Instant::now();
     loop {
-        match what.try_lock() {
-            Ok(()) => return Ok(()),
-            Err(TryLockError::WouldBlock) if start.elapsed() < PATIENCE => {
+        match Flock::lock(what, FlockArg::LockExclusiveNonblock) {
+            Ok(locked) => return Ok(Some(locked)),
+            Err((again, Errno::EWOULDBLOCK)) if start.elapsed() < PATIENCE => {
+                what = again;
                 thread::sleep(Duration::from_millis(10));
             }
-            Err(TryLockError::WouldBlock) => bail!("another job works on {}", file.display()),
-            // Not every file system has such locks. There the user has to start one job at a time.
-            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
-                return Ok(());
-            }
-            Err(TryLockError::Error(error)) => return Err(error.into()),
+            Err((_, Errno::EWOULDBLOCK)) => bail!("another job works on {}", file.display()),
+            Err((_, NO_LOCKS | NO_CALL)) => return Ok(None),
+            Err((_, error)) => return Err(error.into()),
         }
     }
 }
