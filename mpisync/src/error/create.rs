@@ -264,7 +264,8 @@ pub enum CreateError {
     },
     /// Shared memory could not be allocated.
     #[error(
-        "rank {rank} could not allocate shared memory (is /dev/shm full, or not shared?): {error}"
+        "rank {rank} could not allocate shared memory (is /dev/shm full, or not shared? Docker and Podman give a container more \
+         with --shm-size): {error}"
     )]
     Memory {
         /// The rank.
@@ -275,7 +276,7 @@ pub enum CreateError {
     /// There is not enough memory. None has been allocated on this node.
     #[error(
         "the node of rank {rank} has {available} bytes left in {limit}, and {asked} were requested; request less, or \
-         run with more memory"
+         {}", limit.cure()
     )]
     NoRoom {
         /// A rank of the node.
@@ -424,5 +425,19 @@ impl fmt::Display for MemoryLimit {
                 "the largest file that the process may write (`ulimit -f`, RLIMIT_FSIZE)"
             }
         })
+    }
+}
+
+impl MemoryLimit {
+    /// What raises the limit.
+    const fn cure(self) -> &'static str {
+        match self {
+            MemoryLimit::SharedMemory => {
+                "mount a larger /dev/shm (Docker and Podman give a container 64 MB of it, and more with --shm-size)"
+            }
+            MemoryLimit::ControlGroup => "ask the batch system or the container for more memory",
+            MemoryLimit::Machine => "run with more memory",
+            MemoryLimit::FileSize => "raise it",
+        }
     }
 }

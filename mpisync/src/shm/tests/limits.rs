@@ -1,4 +1,5 @@
-use crate::shm::limits::{check_shared, control_groups, machine};
+use crate::error::MemoryLimit;
+use crate::shm::limits::{Shortage, check_shared, control_groups, machine};
 use std::fs;
 use std::path::PathBuf;
 
@@ -74,4 +75,21 @@ fn more_than_the_machine_has_is_short() {
     assert_eq!(short.asked, 1 << 50);
     assert!(short.available < 1 << 50);
     assert_eq!(check_shared(4096, 4096), Ok(()));
+}
+
+#[test]
+fn the_error_of_a_full_dev_shm_names_the_option_of_containers() {
+    let text = |limit| {
+        let shortage = Shortage {
+            asked: 2,
+            available: 1,
+            limit,
+        };
+        shortage.on(0).to_string()
+    };
+    let shared = text(MemoryLimit::SharedMemory);
+    assert!(shared.contains("left in /dev/shm"), "{shared}");
+    assert!(shared.contains("--shm-size"), "{shared}");
+    let machine = text(MemoryLimit::Machine);
+    assert!(!machine.contains("--shm-size"), "{machine}");
 }
