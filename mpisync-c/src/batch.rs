@@ -1,0 +1,208 @@
+//! The batch: tasks for groups of ranks.
+
+use crate::argument::{Out, count, text};
+use crate::comm;
+use crate::handle::{self, Object};
+use crate::held::{Held, Lend};
+use crate::status::{Failure, call, make, mpisync_status};
+use mpi::ffi::MPI_Comm;
+use mpisync::batch::Summary;
+use mpisync::{Batch, Task};
+use std::ffi::{c_char, c_int};
+
+/// Tasks that groups of ranks, the workers, take one after the other.
+pub struct mpisync_batch {
+    _opaque: [u8; 0],
+}
+
+/// The numbers of a batch's tasks in each state.
+#[repr(C)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct mpisync_summary {
+    /// Not taken yet.
+    pub open: i64,
+    /// A worker has them.
+    pub running: i64,
+    /// Done.
+    pub done: i64,
+    /// Failed.
+    pub failed: i64,
+    /// Their state in the state directory is none of these.
+    pub invalid: i64,
+}
+
+impl From<Summary> for mpisync_summary {
+    fn from(summary: Summary) -> Self {
+        let number = |count: u64| i64::try_from(count).unwrap_or(i64::MAX);
+        mpisync_summary {
+            open: number(summary.open),
+            running: number(summary.running),
+            done: number(summary.done),
+            failed: number(summary.failed),
+            invalid: number(summary.invalid),
+        }
+    }
+}
+
+impl Lend for Batch {
+    type Guard<'a> = Task<'a>;
+    const NAMES: (&'static str, &'static str) = ("batch", "a task");
+}
+
+impl Object for Held<Batch> {
+    type Opaque = mpisync_batch;
+    const KIND: &'static str = "batch";
+}
+
+/// Makes a batch of `tasks` tasks on `comm`, for workers of `worker_size` ranks each. Collective.
+/// `state_dir` is a directory that keeps the states of the tasks between jobs, or NULL. `name` is for
+/// messages, and may be NULL. `root` is the rank on whose node the table of tasks lies. All are the
+/// same on all ranks.
+///
+/// Errors: those of mpisync_controller_new(), and MPISYNC_ERR_TASK if the state directory cannot be
+/// used.
+///
+/// # Safety
+/// As for mpisync_controller_new(); `state_dir` is NULL or a text that ends with 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_batch_new(
+    comm: MPI_Comm,
+    name: *const c_char,
+    root: c_int,
+    tasks: i64,
+    worker_size: c_int,
+    state_dir: *const c_char,
+    batch: *mut *mut mpisync_batch,
+) -> mpisync_status {
+    // SAFETY: the caller promises what these need.
+    let (comm, name, state_dir, place) = unsafe {
+        (
+            comm::borrow(comm),
+            text(name, "name"),
+            text(state_dir, "state_dir"),
+            Out::new(batch, "batch"),
+        )
+    };
+    make::<Held<Batch>>(place, || {
+        let (comm, name, state_dir) = (comm?, name?, state_dir?);
+        let tasks = count(tasks, "tasks")?;
+        let builder = Batch::builder(&*comm)
+            .root(root)
+            .name(name.unwrap_or("batch"))
+            .worker_size(worker_size)
+            .tasks(tasks);
+        let builder = match state_dir {
+            Some(directory) => builder.state_dir(directory),
+            None => builder,
+        };
+        Ok(Held::new(builder.build()?))
+    })
+}
+
+/// Takes the next task for this rank's worker. Collective in the worker. `task` receives its number,
+/// counted from 0. Each rank of the worker ends it by mpisync_batch_task_done(),
+/// mpisync_batch_task_failed() or mpisync_batch_task_reopen().
+///
+/// Errors: MPISYNC_END if no task is left; MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_HELD if
+/// this rank has not ended its task, MPISYNC_ERR_TASK, MPISYNC_ERR_DIVERGED, MPISYNC_ERR_RANK_DIED,
+/// MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
+///
+/// # Safety
+/// `task` is NULL or points to a variable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_batch_next_task(
+    batch: *mut mpisync_batch,
+    task: *mut i64,
+) -> mpisync_status {
+    // SAFETY: the caller promises what `Out` needs.
+    let number = unsafe { Out::new(task, "task") };
+    call(|| {
+        let number = number?;
+        handle::with::<Held<Batch>, _>(batch, |held| {
+            if !held.hold_some(|batch| Ok(batch.next_task()?))? {
+                let message = "there is no task left".to_owned();
+                return Err(Failure::new(mpisync_status::MPISYNC_END, message));
+            }
+            number.set(held.guard()?.index() as i64);
+            Ok(())
+        })
+    })
+}
+
+/// Ends the task on this rank: it is done. Collective in the worker: its first rank waits for the
+/// others.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_NOT_HELD if this rank has no task, MPISYNC_ERR_TASK if the task
+/// is not done because of its state directory or another rank of the worker, MPISYNC_ERR_RANK_DIED,
+/// MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_batch_task_done(batch: *mut mpisync_batch) -> mpisync_status {
+    call(|| handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release()?.done()?)))
+}
+
+/// Ends the task on this rank: it has failed, for this reason, which may be NULL. Collective in the
+/// worker: its first rank waits for the others.
+///
+/// Errors: those of mpisync_batch_task_done(), and MPISYNC_ERR_ARGUMENT.
+///
+/// # Safety
+/// `reason` is NULL or a text that ends with 0.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_batch_task_failed(
+    batch: *mut mpisync_batch,
+    reason: *const c_char,
+) -> mpisync_status {
+    // SAFETY: the caller promises it.
+    let reason = unsafe { text(reason, "reason") };
+    call(|| {
+        let reason = reason?.unwrap_or("no reason was given");
+        handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release()?.failed(reason)?))
+    })
+}
+
+/// Opens the task again, for any worker. Collective in the worker.
+///
+/// Errors: those of mpisync_batch_task_done().
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_batch_task_reopen(batch: *mut mpisync_batch) -> mpisync_status {
+    call(|| handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release()?.reopen()?)))
+}
+
+/// Waits until no task runs, also of other workers, and counts the tasks. Collective in the worker.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_HELD if this rank has a task,
+/// MPISYNC_ERR_TASK, MPISYNC_ERR_RANK_DIED, MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
+///
+/// # Safety
+/// `summary` is NULL or points to a variable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_batch_wait_all(
+    batch: *mut mpisync_batch,
+    summary: *mut mpisync_summary,
+) -> mpisync_status {
+    // SAFETY: the caller promises what `Out` needs.
+    let summary = unsafe { Out::new(summary, "summary") };
+    call(|| {
+        let summary = summary?;
+        handle::with::<Held<Batch>, _>(batch, |held| {
+            summary.set(held.owner()?.wait_all()?.into());
+            Ok(())
+        })
+    })
+}
+
+/// Frees the memory of the batch on all ranks. Collective. As mpisync_controller_close().
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_batch_close(batch: *mut mpisync_batch) -> mpisync_status {
+    call(|| {
+        let held = handle::remove::<Held<Batch>>(batch, |held| held.check_free())?;
+        Ok(held.into_owner().close()?)
+    })
+}
+
+/// Drops the batch on this rank. Local. A task that this rank has is open again, for other workers. As
+/// mpisync_controller_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_batch_free(batch: *mut mpisync_batch) -> mpisync_status {
+    call(|| handle::free::<Held<Batch>>(batch))
+}

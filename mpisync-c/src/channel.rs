@@ -1,0 +1,389 @@
+//! The channel: a queue of messages of bytes.
+//!
+//! A channel of the library has messages of one type, whose size the compiler knows. Here the size is
+//! known at run time, so there is a channel for each of a few sizes, and a message begins with its
+//! length.
+
+use crate::argument::{Buffer, Out, bytes, count, invalid, limit, text};
+use crate::comm;
+use crate::handle::{self, Object};
+use crate::status::{Failure, call, make, mpisync_status};
+use mpi::ffi::MPI_Comm;
+use mpi::topology::SimpleCommunicator;
+use mpisync::{ChannelError, RemoteChannel};
+use std::ffi::{c_char, c_double, c_int, c_void};
+use std::time::Duration;
+
+/// A bounded queue of messages, which any rank puts and any rank takes.
+pub struct mpisync_channel {
+    _opaque: [u8; 0],
+}
+
+/// The bytes of the length, with which a message begins.
+const LENGTH: usize = size_of::<u64>();
+
+/// How long a call may wait.
+#[derive(Clone, Copy)]
+enum Wait {
+    Never,
+    For(Duration),
+}
+
+/// A channel of messages of some size.
+trait AnyChannel {
+    /// How many bytes a message may have.
+    fn room(&self) -> usize;
+    /// The bytes have room in a message.
+    fn put(&self, bytes: &[u8], wait: Wait) -> Result<(), ChannelError>;
+    /// Calls `receive` with the bytes of a message, if one comes before the end of the stream.
+    fn take(&self, wait: Wait, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError>;
+    fn claim(&self, messages: u64);
+}
+
+impl<const SIZE: usize> AnyChannel for RemoteChannel<[u8; SIZE]> {
+    fn room(&self) -> usize {
+        SIZE - LENGTH
+    }
+
+    fn put(&self, bytes: &[u8], wait: Wait) -> Result<(), ChannelError> {
+        let mut message = [0; SIZE];
+        let (length, rest) = message.split_at_mut(LENGTH);
+        length.copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
+        rest[..bytes.len()].copy_from_slice(bytes);
+        match wait {
+            Wait::Never => self.try_put(message)?,
+            Wait::For(limit) => self.put_timeout(message, limit)?,
+        }
+        Ok(())
+    }
+
+    fn take(&self, wait: Wait, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError> {
+        let message = match wait {
+            Wait::Never => self.try_take()?,
+            Wait::For(limit) => self.take_timeout(limit)?,
+        };
+        let Some(message) = message else {
+            return Ok(false);
+        };
+        let (length, rest) = message.split_first_chunk().expect("there is a length");
+        receive(&rest[..u64::from_ne_bytes(*length) as usize]);
+        Ok(true)
+    }
+
+    fn claim(&self, messages: u64) {
+        RemoteChannel::claim(self, messages);
+    }
+}
+
+struct Arguments<'a> {
+    comm: &'a SimpleCommunicator,
+    name: &'a str,
+    root: i32,
+    capacity: usize,
+}
+
+impl Arguments<'_> {
+    /// Makes a channel of messages of the smallest size that suffices.
+    fn make(self, message_size: usize) -> Result<Channel, Failure> {
+        match message_size {
+            0..=56 => self.make_of::<64>(),
+            ..=248 => self.make_of::<256>(),
+            ..=1016 => self.make_of::<1024>(),
+            ..=4088 => self.make_of::<4096>(),
+            ..=16376 => self.make_of::<16384>(),
+            ..=MOST => self.make_of::<65536>(),
+            _ => Err(invalid(format!(
+                "`message_size` is {message_size}, and a message has at most {MOST} bytes; put larger data into a region, and \
+                 send where it lies"
+            ))),
+        }
+    }
+
+    fn make_of<const SIZE: usize>(self) -> Result<Channel, Failure> {
+        let builder = RemoteChannel::<[u8; SIZE]>::builder(self.comm, self.capacity);
+        let channel = builder.root(self.root).name(self.name).build()?;
+        Ok(Channel(Box::new(channel)))
+    }
+}
+
+/// The most bytes of a message.
+const MOST: usize = 65536 - LENGTH;
+
+/// A channel that has a handle.
+pub struct Channel(Box<dyn AnyChannel>);
+
+impl Object for Channel {
+    type Opaque = mpisync_channel;
+    const KIND: &'static str = "channel";
+}
+
+/// Makes a channel on `comm` that holds `capacity` messages of at most `message_size` bytes each.
+/// Collective. `name` is for messages, and may be NULL. `root` is the rank on whose node the messages
+/// lie. All are the same on all ranks.
+///
+/// A message takes 64, 256, 1024, 4096, 16384 or 65536 bytes of memory, 8 of which are its length.
+/// mpisync_channel_message_size() tells how many bytes it may have really.
+///
+/// Errors: those of mpisync_controller_new().
+///
+/// # Safety
+/// As for mpisync_controller_new().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_new(
+    comm: MPI_Comm,
+    name: *const c_char,
+    root: c_int,
+    capacity: usize,
+    message_size: usize,
+    channel: *mut *mut mpisync_channel,
+) -> mpisync_status {
+    // SAFETY: the caller promises what these need.
+    let (comm, name, place) = unsafe {
+        (
+            comm::borrow(comm),
+            text(name, "name"),
+            Out::new(channel, "channel"),
+        )
+    };
+    make::<Channel>(place, || {
+        let (comm, name) = (comm?, name?.unwrap_or("channel"));
+        let arguments = Arguments {
+            comm: &comm,
+            name,
+            root,
+            capacity,
+        };
+        arguments.make(message_size)
+    })
+}
+
+/// How many bytes a message may have. Local.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT.
+///
+/// # Safety
+/// `size` is NULL or points to a variable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_message_size(
+    channel: *mut mpisync_channel,
+    size: *mut usize,
+) -> mpisync_status {
+    // SAFETY: the caller promises what `Out` needs.
+    let size = unsafe { Out::new(size, "size") };
+    call(|| {
+        let size = size?;
+        size.set(handle::with::<Channel, _>(channel, |channel| {
+            Ok(channel.0.room())
+        })?);
+        Ok(())
+    })
+}
+
+fn put(
+    channel: *mut mpisync_channel,
+    wait: Wait,
+    message: Result<&[u8], Failure>,
+) -> Result<(), Failure> {
+    let message = message?;
+    handle::with::<Channel, _>(channel, |channel| {
+        let room = channel.0.room();
+        if message.len() > room {
+            let size = message.len();
+            return Err(Failure::new(
+                mpisync_status::MPISYNC_ERR_SIZE,
+                format!(
+                    "the message has {size} bytes, and the channel takes {room}; make the channel with a larger `message_size`"
+                ),
+            ));
+        }
+        Ok(channel.0.put(message, wait)?)
+    })
+}
+
+/// Puts a message of `size` bytes; waits while the channel is full. Not collective.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_SIZE if the message is too large,
+/// MPISYNC_ERR_CLOSED, MPISYNC_ERR_DEADLOCK, MPISYNC_ERR_RANK_DIED, MPISYNC_ERR_FINALIZED.
+///
+/// # Safety
+/// `message` is NULL or points to `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_put(
+    channel: *mut mpisync_channel,
+    message: *const c_void,
+    size: usize,
+) -> mpisync_status {
+    // SAFETY: the caller promises it.
+    let message = unsafe { bytes(message, size, "message") };
+    call(|| put(channel, Wait::For(Duration::MAX), message))
+}
+
+/// Puts a message if the channel is not full. Not collective.
+///
+/// Errors: MPISYNC_BUSY if it is full, and those of mpisync_channel_put().
+///
+/// # Safety
+/// As for mpisync_channel_put().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_try_put(
+    channel: *mut mpisync_channel,
+    message: *const c_void,
+    size: usize,
+) -> mpisync_status {
+    // SAFETY: the caller promises it.
+    let message = unsafe { bytes(message, size, "message") };
+    call(|| put(channel, Wait::Never, message))
+}
+
+/// Puts a message; waits for at most `seconds`, which may be INFINITY. Not collective.
+///
+/// Errors: MPISYNC_TIMEOUT, and those of mpisync_channel_put().
+///
+/// # Safety
+/// As for mpisync_channel_put().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_put_timeout(
+    channel: *mut mpisync_channel,
+    seconds: c_double,
+    message: *const c_void,
+    size: usize,
+) -> mpisync_status {
+    // SAFETY: the caller promises it.
+    let message = unsafe { bytes(message, size, "message") };
+    call(|| put(channel, Wait::For(limit(seconds)?), message))
+}
+
+fn take(
+    channel: *mut mpisync_channel,
+    wait: Wait,
+    room: Result<Buffer, Failure>,
+    size: Result<Out<usize>, Failure>,
+) -> Result<(), Failure> {
+    let (buffer, size) = (room?, size?);
+    handle::with::<Channel, _>(channel, |channel| {
+        let (needed, has) = (channel.0.room(), buffer.size());
+        if has < needed {
+            return Err(Failure::new(
+                mpisync_status::MPISYNC_ERR_SIZE,
+                format!(
+                    "the buffer has {has} bytes, and a message may have {needed}; pass a buffer of \
+                     `mpisync_channel_message_size`"
+                ),
+            ));
+        }
+        let mut length = 0;
+        let taken = channel.0.take(wait, &mut |message| {
+            buffer.fill(message);
+            length = message.len();
+        })?;
+        if !taken {
+            let message = "the stream has ended: no rank puts messages any more".to_owned();
+            return Err(Failure::new(mpisync_status::MPISYNC_END, message));
+        }
+        size.set(length);
+        Ok(())
+    })
+}
+
+/// Takes the next message; waits while the channel is empty. Not collective. `capacity` is the size of
+/// the buffer, which has room for any message of the channel; `size` receives the size of the message.
+///
+/// Errors: MPISYNC_END if all claimed messages were taken, or no rank is left that could put one;
+/// MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_SIZE if the buffer is smaller than
+/// mpisync_channel_message_size(), MPISYNC_ERR_RANK_ENDED if claimed messages were never put,
+/// MPISYNC_ERR_RANK_DIED, MPISYNC_ERR_DEADLOCK, MPISYNC_ERR_FINALIZED.
+///
+/// # Safety
+/// `buffer` is NULL or points to `capacity` bytes; `size` is NULL or points to a variable.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_take(
+    channel: *mut mpisync_channel,
+    buffer: *mut c_void,
+    capacity: usize,
+    size: *mut usize,
+) -> mpisync_status {
+    // SAFETY: the caller promises what these need.
+    let (room, size) = unsafe {
+        (
+            Buffer::new(buffer, capacity, "buffer"),
+            Out::new(size, "size"),
+        )
+    };
+    call(|| take(channel, Wait::For(Duration::MAX), room, size))
+}
+
+/// Takes the next message if there is one. Not collective.
+///
+/// Errors: MPISYNC_BUSY if the channel is empty, and those of mpisync_channel_take().
+///
+/// # Safety
+/// As for mpisync_channel_take().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_try_take(
+    channel: *mut mpisync_channel,
+    buffer: *mut c_void,
+    capacity: usize,
+    size: *mut usize,
+) -> mpisync_status {
+    // SAFETY: the caller promises what these need.
+    let (room, size) = unsafe {
+        (
+            Buffer::new(buffer, capacity, "buffer"),
+            Out::new(size, "size"),
+        )
+    };
+    call(|| take(channel, Wait::Never, room, size))
+}
+
+/// Takes the next message; waits for at most `seconds`, which may be INFINITY. Not collective.
+///
+/// Errors: MPISYNC_TIMEOUT, and those of mpisync_channel_take().
+///
+/// # Safety
+/// As for mpisync_channel_take().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_channel_take_timeout(
+    channel: *mut mpisync_channel,
+    seconds: c_double,
+    buffer: *mut c_void,
+    capacity: usize,
+    size: *mut usize,
+) -> mpisync_status {
+    // SAFETY: the caller promises what these need.
+    let (room, size) = unsafe {
+        (
+            Buffer::new(buffer, capacity, "buffer"),
+            Out::new(size, "size"),
+        )
+    };
+    call(|| take(channel, Wait::For(limit(seconds)?), room, size))
+}
+
+/// Promises that this rank or another one will put `messages` more messages. Not collective: the
+/// promises of several ranks add up. Once all promised messages were taken, a take is MPISYNC_END.
+/// Promise before any rank begins to take, with a barrier in between.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT.
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_channel_claim(
+    channel: *mut mpisync_channel,
+    messages: i64,
+) -> mpisync_status {
+    call(|| {
+        let messages = count(messages, "messages")?;
+        handle::with::<Channel, _>(channel, |channel| {
+            channel.0.claim(messages);
+            Ok(())
+        })
+    })
+}
+
+/// Drops the channel on this rank, which puts and takes no more messages. Local. The others may go on;
+/// a take is MPISYNC_END when the channel is empty and no other rank is left that could put. The memory
+/// is freed when all ranks have dropped it. A channel has no collective close. NULL is no error.
+///
+/// Errors: MPISYNC_ERR_HANDLE.
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_channel_free(channel: *mut mpisync_channel) -> mpisync_status {
+    call(|| handle::free::<Channel>(channel))
+}

@@ -1,0 +1,64 @@
+//! Communicators of C programs.
+
+use crate::argument::invalid;
+use crate::status::{Failure, mpisync_status};
+use mpi::ffi::{self, MPI_Comm};
+use mpi::topology::SimpleCommunicator;
+use mpi::traits::FromRaw;
+use std::mem::ManuallyDrop;
+
+/// A communicator that the C program keeps and frees.
+pub type Borrowed = ManuallyDrop<SimpleCommunicator>;
+
+/// Checks a communicator.
+///
+/// # Safety
+/// `MPI_COMM_NULL`, or a communicator that was not freed and is not freed before the value is dropped.
+pub unsafe fn borrow(comm: MPI_Comm) -> Result<Borrowed, Failure> {
+    check_running()?;
+    // SAFETY: constants of MPI, and calls of an initialized MPI with a communicator that is valid, as
+    // the caller promises.
+    unsafe {
+        if comm == ffi::RSMPI_COMM_NULL {
+            return Err(invalid(
+                "`comm` is MPI_COMM_NULL; only the ranks of a communicator make objects on it"
+                    .into(),
+            ));
+        }
+        if comm == ffi::RSMPI_COMM_WORLD {
+            return Ok(ManuallyDrop::new(SimpleCommunicator::world()));
+        }
+        let mut is_inter = 0;
+        if ffi::MPI_Comm_test_inter(comm, &mut is_inter) != ffi::MPI_SUCCESS as i32 {
+            return Err(invalid("`comm` is not a communicator".into()));
+        }
+        if is_inter != 0 {
+            return Err(invalid(
+                "`comm` is an inter-communicator; pass what MPI_Intercomm_merge returns".into(),
+            ));
+        }
+        if comm == ffi::RSMPI_COMM_SELF {
+            return Ok(ManuallyDrop::new(SimpleCommunicator::self_comm()));
+        }
+        Ok(ManuallyDrop::new(SimpleCommunicator::from_raw(comm)))
+    }
+}
+
+/// Checks that MPI runs.
+pub fn check_running() -> Result<(), Failure> {
+    let (mut initialized, mut finalized) = (0, 0);
+    // SAFETY: these two may be called at any time (MPI 4.1, 11.4.1 and 11.2.2).
+    unsafe {
+        ffi::MPI_Initialized(&mut initialized);
+        ffi::MPI_Finalized(&mut finalized);
+    }
+    let message = match (initialized, finalized) {
+        (0, _) => "MPI is not initialized; call MPI_Init_thread or mpisync_init first",
+        (_, 0) => return Ok(()),
+        _ => "MPI is finalized; make and use objects before MPI_Finalize",
+    };
+    Err(Failure::new(
+        mpisync_status::MPISYNC_ERR_FINALIZED,
+        message.to_owned(),
+    ))
+}

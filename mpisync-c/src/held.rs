@@ -1,0 +1,200 @@
+//! An object, and the guard that borrows it, in one value.
+
+use crate::status::{Failure, mpisync_status};
+use std::mem;
+use std::ptr::NonNull;
+
+/// An object that lends guards.
+pub trait Lend: 'static {
+    /// What holds a lock of the object and borrows it.
+    type Guard<'a>
+    where
+        Self: 'a;
+    /// The names of the object and of what a guard holds, for messages.
+    const NAMES: (&'static str, &'static str);
+}
+
+/// An object of which this rank holds a guard or none.
+///
+/// A guard in here has the lifetime `'static`, and is really valid until the object is moved out or
+/// dropped. So the object lies in a box of its own, which is opened only after the guard is gone, and
+/// guards leave this value only to be consumed at once.
+pub struct Held<T: Lend> {
+    guard: Option<T::Guard<'static>>,
+    /// From `Box::into_raw`. Not a `Box`: moving one would invalidate what the guard borrows.
+    owner: NonNull<T>,
+}
+
+impl<T: Lend> Held<T> {
+    /// An object that is not held.
+    pub fn new(owner: T) -> Self {
+        let owner = NonNull::from(Box::leak(Box::new(owner)));
+        Held { guard: None, owner }
+    }
+
+    /// Takes a guard.
+    pub fn hold(
+        &mut self,
+        take: impl for<'a> FnOnce(&'a mut T) -> Result<T::Guard<'a>, Failure>,
+    ) -> Result<&mut T::Guard<'static>, Failure> {
+        self.hold_some(|owner| take(owner).map(Some))?;
+        self.guard()
+    }
+
+    /// Takes a guard, if there is one to take. Returns whether there was.
+    pub fn hold_some(
+        &mut self,
+        take: impl for<'a> FnOnce(&'a mut T) -> Result<Option<T::Guard<'a>>, Failure>,
+    ) -> Result<bool, Failure> {
+        self.check_free()?;
+        // SAFETY: the box is alive until `self` is dropped or consumed, which drops the guard first.
+        // No guard is there, so nothing else borrows the object. `take` works for every lifetime, so
+        // it keeps the reference nowhere but in the guard.
+        let owner: &'static mut T = unsafe { self.owner.as_mut() };
+        self.guard = take(owner)?;
+        Ok(self.guard.is_some())
+    }
+
+    /// Takes a guard, where objects lend several: `take` gets those that are held.
+    pub fn lend<R>(
+        &mut self,
+        take: impl for<'a> FnOnce(&'a T, &mut Option<T::Guard<'a>>) -> R,
+    ) -> R {
+        // SAFETY: as above, but guards may borrow the object. Objects for which this is called lend
+        // guards from shared references, and nothing makes an exclusive one while there is a guard.
+        let owner: &'static T = unsafe { self.owner.as_ref() };
+        take(owner, &mut self.guard)
+    }
+
+    /// The object, if no guard borrows it.
+    pub fn owner(&mut self) -> Result<&mut T, Failure> {
+        self.check_free()?;
+        // SAFETY: the box is alive, and without a guard nothing else borrows the object. The
+        // reference borrows `self`, so no guard is made meanwhile.
+        Ok(unsafe { self.owner.as_mut() })
+    }
+
+    /// The guard.
+    pub fn guard(&mut self) -> Result<&mut T::Guard<'static>, Failure> {
+        self.guard.as_mut().ok_or_else(not_held::<T>)
+    }
+
+    /// Gives the guard away, to be consumed before the object is used again.
+    pub fn release(&mut self) -> Result<T::Guard<'static>, Failure> {
+        self.guard.take().ok_or_else(not_held::<T>)
+    }
+
+    /// Puts a guard back that [`release`](Self::release) gave.
+    pub fn put_back(&mut self, guard: T::Guard<'static>) {
+        self.guard = Some(guard);
+    }
+
+    /// Checks that this rank holds no guard.
+    pub fn check_free(&self) -> Result<(), Failure> {
+        if self.guard.is_none() {
+            return Ok(());
+        }
+        let (object, what) = T::NAMES;
+        Err(Failure::new(
+            mpisync_status::MPISYNC_ERR_HELD,
+            format!("this rank holds {what} of the {object}; release it first"),
+        ))
+    }
+
+    /// The object, after the guard is dropped.
+    pub fn into_owner(mut self) -> T {
+        self.guard = None;
+        // SAFETY: from `Box::into_raw`, and `self` is forgotten before it could be freed again.
+        let owner = unsafe { Box::from_raw(self.owner.as_ptr()) };
+        mem::forget(self);
+        *owner
+    }
+}
+
+impl<T: Lend> Drop for Held<T> {
+    fn drop(&mut self) {
+        self.guard = None;
+        // SAFETY: as in `into_owner`; the guard is gone.
+        drop(unsafe { Box::from_raw(self.owner.as_ptr()) });
+    }
+}
+
+#[cold]
+fn not_held<T: Lend>() -> Failure {
+    let (object, what) = T::NAMES;
+    Failure::new(
+        mpisync_status::MPISYNC_ERR_NOT_HELD,
+        format!(
+            "this rank does not hold {what} of the {object}; take it before, and release it once"
+        ),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::cell::RefCell;
+    use std::rc::Rc;
+
+    /// Notes when it and its guards are dropped.
+    struct Noted(Rc<RefCell<Vec<&'static str>>>);
+
+    struct Guard<'a>(&'a Noted);
+
+    impl Lend for Noted {
+        type Guard<'a> = Guard<'a>;
+        const NAMES: (&'static str, &'static str) = ("thing", "the lock");
+    }
+
+    impl Drop for Noted {
+        fn drop(&mut self) {
+            self.0.borrow_mut().push("object");
+        }
+    }
+
+    impl Drop for Guard<'_> {
+        fn drop(&mut self) {
+            self.0.0.borrow_mut().push("guard");
+        }
+    }
+
+    fn held() -> (Held<Noted>, Rc<RefCell<Vec<&'static str>>>) {
+        let notes = Rc::default();
+        (Held::new(Noted(Rc::clone(&notes))), notes)
+    }
+
+    #[test]
+    fn the_guard_is_dropped_before_the_object() {
+        let (mut first, notes) = held();
+        assert!(first.hold(|noted| Ok(Guard(noted))).is_ok());
+        drop(first);
+        assert_eq!(*notes.borrow(), ["guard", "object"]);
+
+        let (mut second, notes) = held();
+        assert!(second.hold(|noted| Ok(Guard(noted))).is_ok());
+        // A moved value keeps its guard valid.
+        let moved = Box::new(second);
+        let owner = moved.into_owner();
+        assert_eq!(*notes.borrow(), ["guard"]);
+        drop(owner);
+        assert_eq!(*notes.borrow(), ["guard", "object"]);
+    }
+
+    #[test]
+    fn a_guard_is_held_once_and_released_once() {
+        let (mut held, _notes) = held();
+        let status = |failure: Failure| failure.status();
+        let not_held = Some(mpisync_status::MPISYNC_ERR_NOT_HELD);
+        let is_held = Some(mpisync_status::MPISYNC_ERR_HELD);
+        assert_eq!(held.release().err().map(status), not_held);
+        assert!(held.hold(|noted| Ok(Guard(noted))).is_ok());
+        assert_eq!(
+            held.hold(|noted| Ok(Guard(noted))).err().map(status),
+            is_held
+        );
+        assert_eq!(held.owner().err().map(status), is_held);
+        assert!(held.release().is_ok());
+        assert_eq!(held.release().err().map(status), not_held);
+        assert!(held.owner().is_ok());
+    }
+}

@@ -1,0 +1,156 @@
+//! The semaphore: a limited number of permits.
+
+use crate::argument::{Out, count, limit, text};
+use crate::comm;
+use crate::handle::{self, Object};
+use crate::held::{Held, Lend};
+use crate::status::{Failure, call, make, mpisync_status};
+use mpi::ffi::MPI_Comm;
+use mpisync::Semaphore;
+use mpisync::sync::Permit;
+use std::ffi::{c_char, c_double, c_int};
+use std::time::Duration;
+
+/// A limited number of permits that ranks take and give back.
+pub struct mpisync_semaphore {
+    _opaque: [u8; 0],
+}
+
+impl Lend for Semaphore {
+    /// One for each call that took some.
+    type Guard<'a> = Vec<Permit<'a>>;
+    const NAMES: (&'static str, &'static str) = ("semaphore", "permits");
+}
+
+impl Object for Held<Semaphore> {
+    type Opaque = mpisync_semaphore;
+    const KIND: &'static str = "semaphore";
+}
+
+/// Makes a semaphore with a number of permits on `comm`. Collective. `name` is for messages, and may
+/// be NULL. `root` is the rank on whose node the semaphore lives. All are the same on all ranks.
+///
+/// Errors: those of mpisync_controller_new().
+///
+/// # Safety
+/// As for mpisync_controller_new().
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn mpisync_semaphore_new(
+    comm: MPI_Comm,
+    name: *const c_char,
+    root: c_int,
+    permits: c_int,
+    semaphore: *mut *mut mpisync_semaphore,
+) -> mpisync_status {
+    // SAFETY: the caller promises what these need.
+    let (comm, name, place) = unsafe {
+        (
+            comm::borrow(comm),
+            text(name, "name"),
+            Out::new(semaphore, "semaphore"),
+        )
+    };
+    make::<Held<Semaphore>>(place, || {
+        let (comm, name) = (comm?, name?);
+        let permits = count(permits.into(), "permits")?;
+        let builder = Semaphore::builder(&*comm, permits).root(root);
+        let builder = builder.name(name.unwrap_or("semaphore"));
+        Ok(Held::new(builder.build()?))
+    })
+}
+
+fn acquire(
+    semaphore: *mut mpisync_semaphore,
+    permits: c_int,
+    limit: Duration,
+) -> Result<(), Failure> {
+    let permits = count(permits.into(), "permits")?;
+    handle::with::<Held<Semaphore>, _>(semaphore, |held| {
+        held.lend(|semaphore, taken| {
+            let permit = semaphore.acquire_many_timeout(permits, limit)?;
+            taken.get_or_insert_default().push(permit);
+            Ok(())
+        })
+    })
+}
+
+/// Takes permits; waits until as many are free. Not collective.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_USED_UP if the semaphore has fewer,
+/// MPISYNC_ERR_HELD if this rank holds those that are missing, MPISYNC_ERR_RANK_ENDED,
+/// MPISYNC_ERR_DEADLOCK, MPISYNC_ERR_FINALIZED.
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_semaphore_acquire(
+    semaphore: *mut mpisync_semaphore,
+    permits: c_int,
+) -> mpisync_status {
+    call(|| acquire(semaphore, permits, Duration::MAX))
+}
+
+/// Takes permits if as many are free. Not collective.
+///
+/// Errors: MPISYNC_BUSY if they are not free, and those of mpisync_semaphore_acquire().
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_semaphore_try_acquire(
+    semaphore: *mut mpisync_semaphore,
+    permits: c_int,
+) -> mpisync_status {
+    call(|| acquire(semaphore, permits, Duration::ZERO).map_err(Failure::busy_at_once))
+}
+
+/// Takes permits; waits for at most `seconds`, which may be INFINITY. Not collective.
+///
+/// Errors: MPISYNC_TIMEOUT, and those of mpisync_semaphore_acquire().
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_semaphore_acquire_timeout(
+    semaphore: *mut mpisync_semaphore,
+    permits: c_int,
+    seconds: c_double,
+) -> mpisync_status {
+    call(|| acquire(semaphore, permits, limit(seconds)?))
+}
+
+/// Gives permits back that one call of this rank has taken: `permits` is the number of that call.
+/// Local, does not wait.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_NOT_HELD if this rank has not taken as
+/// many in one call, or has given them back.
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_semaphore_release(
+    semaphore: *mut mpisync_semaphore,
+    permits: c_int,
+) -> mpisync_status {
+    call(|| {
+        let permits: u32 = count(permits.into(), "permits")?;
+        handle::with::<Held<Semaphore>, _>(semaphore, |held| {
+            let mut taken = held.release()?;
+            let place = taken.iter().rposition(|permit| permit.count() == permits);
+            let permit = place.map(|place| taken.swap_remove(place));
+            if !taken.is_empty() {
+                held.put_back(taken);
+            }
+            permit.map(drop).ok_or_else(|| {
+                let status = mpisync_status::MPISYNC_ERR_NOT_HELD;
+                let message = format!(
+                    "this rank has not taken {permits} permits in one call; release as many as a call has acquired"
+                );
+                Failure::new(status, message)
+            })
+        })
+    })
+}
+
+/// Frees the memory of the semaphore on all ranks. Collective. As mpisync_controller_close().
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_semaphore_close(semaphore: *mut mpisync_semaphore) -> mpisync_status {
+    call(|| {
+        let held = handle::remove::<Held<Semaphore>>(semaphore, |held| held.check_free())?;
+        Ok(held.into_owner().close()?)
+    })
+}
+
+/// Drops the semaphore on this rank, and gives its permits back. Local. As mpisync_controller_free().
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_semaphore_free(semaphore: *mut mpisync_semaphore) -> mpisync_status {
+    call(|| handle::free::<Held<Semaphore>>(semaphore))
+}
