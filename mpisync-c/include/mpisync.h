@@ -232,19 +232,9 @@ mpisync_status mpisync_init(void);
 mpisync_status mpisync_finalize(void);
 
 /**
- * The version of the library, as the three numbers of major.minor.patch. Local.
- *
- * Errors: MPISYNC_ERR_ARGUMENT for a null pointer.
- *
- * # Safety
- * Each pointer is NULL or points to an int.
+ * The version of the library, such as "0.1.0". Local. The text stays valid.
  */
-mpisync_status mpisync_version(int *major, int *minor, int *patch);
-
-/**
- * The version of the library as a text. Local. It stays valid.
- */
-const char *mpisync_version_text(void);
+const char *mpisync_version(void);
 
 /**
  * Makes a controller on `comm`. Collective. `name` is for messages, and may be NULL. `master` is the
@@ -495,8 +485,8 @@ mpisync_status mpisync_semaphore_try_acquire(mpisync_semaphore *semaphore, int p
  * Errors: MPISYNC_TIMEOUT, and those of mpisync_semaphore_acquire().
  */
 mpisync_status mpisync_semaphore_acquire_timeout(mpisync_semaphore *semaphore,
-                                                 int permits,
-                                                 double seconds);
+                                                 double seconds,
+                                                 int permits);
 
 /**
  * Gives permits back that one call of this rank has taken: `permits` is the number of that call.

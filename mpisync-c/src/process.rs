@@ -1,10 +1,9 @@
 //! The beginning and the end of MPI, and the version.
 
-use crate::argument::Out;
 use crate::status::{Failure, call, mpisync_status};
 use mpisync::Universe;
 use std::cell::RefCell;
-use std::ffi::{c_char, c_int};
+use std::ffi::c_char;
 
 thread_local! {
     /// MPI, if this thread has initialized it by `mpisync_init`. It is never dropped: at the end of
@@ -51,42 +50,8 @@ pub extern "C" fn mpisync_finalize() -> mpisync_status {
     })
 }
 
-/// The version of the library, as the three numbers of major.minor.patch. Local.
-///
-/// Errors: MPISYNC_ERR_ARGUMENT for a null pointer.
-///
-/// # Safety
-/// Each pointer is NULL or points to an int.
+/// The version of the library, such as "0.1.0". Local. The text stays valid.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn mpisync_version(
-    major: *mut c_int,
-    minor: *mut c_int,
-    patch: *mut c_int,
-) -> mpisync_status {
-    let number = |text: &str| text.parse().unwrap_or(0);
-    // SAFETY: the caller promises what `Out` needs.
-    let places = unsafe {
-        [
-            Out::new(major, "major"),
-            Out::new(minor, "minor"),
-            Out::new(patch, "patch"),
-        ]
-    };
-    let numbers = [
-        number(env!("CARGO_PKG_VERSION_MAJOR")),
-        number(env!("CARGO_PKG_VERSION_MINOR")),
-        number(env!("CARGO_PKG_VERSION_PATCH")),
-    ];
-    call(|| {
-        for (place, number) in places.into_iter().zip(numbers) {
-            place?.set(number);
-        }
-        Ok(())
-    })
-}
-
-/// The version of the library as a text. Local. It stays valid.
-#[unsafe(no_mangle)]
-pub extern "C" fn mpisync_version_text() -> *const c_char {
+pub extern "C" fn mpisync_version() -> *const c_char {
     concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast()
 }

@@ -104,8 +104,8 @@ pub extern "C" fn mpisync_semaphore_try_acquire(
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_semaphore_acquire_timeout(
     semaphore: *mut mpisync_semaphore,
-    permits: c_int,
     seconds: c_double,
+    permits: c_int,
 ) -> mpisync_status {
     call(|| acquire(semaphore, permits, limit(seconds)?))
 }

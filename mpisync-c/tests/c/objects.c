@@ -34,6 +34,7 @@ static void controller(MPI_Comm comm) {
   OK(mpisync_controller_read_lock_timeout(ctrl, 60));
   CHECK(count[0] == (long)size * ROUNDS);
   OK(mpisync_controller_unlock(ctrl));
+  MPI_Barrier(comm);
 
   OK(mpisync_controller_write_lock_timeout(ctrl, 60));
   count[0]++;
@@ -86,7 +87,7 @@ static void semaphore(MPI_Comm comm) {
   }
   MPI_Barrier(comm);
   if (rank == 0) {
-    OK(mpisync_semaphore_acquire_timeout(semaphore, 1, 60));
+    OK(mpisync_semaphore_acquire_timeout(semaphore, 60, 1));
     OK(mpisync_semaphore_try_acquire(semaphore, 2));
     OK(mpisync_semaphore_release(semaphore, 1));
     OK(mpisync_semaphore_release(semaphore, 2));
