@@ -49,3 +49,38 @@ fn the_header_is_up_to_date() {
          --test header"
     );
 }
+
+/// The Fortran module has all constants with their values, and all functions.
+#[test]
+fn the_fortran_module_is_complete() {
+    let read = |path: &str| {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+        fs::read_to_string(path).expect("it is there")
+    };
+    let header = read("include/mpisync.h");
+    let module = read("fortran/mpisync_interfaces.f90") + &read("fortran/mpisync.f90");
+    let constants = (header.lines().map(str::trim))
+        .filter(|line| line.starts_with("MPISYNC_") && line.contains(" = "));
+    let constants: Vec<&str> = constants.map(|line| line.trim_end_matches(',')).collect();
+    assert!(constants.contains(&"MPISYNC_TIMEOUT = 2"), "{constants:?}");
+    for constant in constants {
+        assert!(module.contains(&format!(":: {constant}\n")), "{constant}");
+    }
+    let functions = header.lines().filter_map(|line| {
+        let (before, _) = line.split_once('(')?;
+        let name = before.rsplit([' ', '*']).next()?;
+        let is_function = name.starts_with("mpisync_") && !line.starts_with(' ');
+        is_function.then_some(name)
+    });
+    let functions: Vec<&str> = functions.collect();
+    assert!(
+        functions.contains(&"mpisync_controller_new"),
+        "{functions:?}"
+    );
+    for function in functions {
+        assert!(
+            module.contains(&format!("function {function}(")),
+            "{function}"
+        );
+    }
+}

@@ -55,7 +55,8 @@ enum Step {
     Faults,
     /// Tests that were built with one MPI and run with another of the same binary interface, for each two of the MPIs
     Abi,
-    /// The examples on 4 ranks, most on 1 to 8 too, and one that is killed and started again, with each MPI
+    /// The examples on 4 ranks, most on 1 to 8 too, one that is killed and started again, and programs in C and Fortran, with each
+    /// MPI
     Examples,
     /// Integration tests on ranks over several hosts, with each MPI
     Hosts,
@@ -209,8 +210,8 @@ impl Test {
                 if let Ok(feature) = peers::feature(tools.mpi) {
                     options.push(format!("--features=mpisync-bench/{feature}"));
                 }
-                // The tests of the examples are not among all targets, since they are not run by default.
-                for targets in ["--all-targets", "--test examples"] {
+                // The tests of the examples and of mpisync-c are not among all targets, since they are not run by default.
+                for targets in ["--all-targets", "--test examples --test programs"] {
                     let mut clippy = tools.cargo();
                     clippy
                         .args(["clippy", "--workspace"])
@@ -237,7 +238,7 @@ impl Test {
                 Ok(0)
             }
             Step::Unit => {
-                let packages = "-p mpisync -p mpisync-cli -p mpisync-macros -p mpisync-examples -p mpisync-bench";
+                let packages = "-p mpisync -p mpisync-c -p mpisync-cli -p mpisync-macros -p mpisync-examples -p mpisync-bench";
                 let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
                 let models = SKIP_MODELS.map(String::from);
                 let without = self.tests(tools.cargo(), WITHOUT_MPI, &models)?;
@@ -281,12 +282,14 @@ impl Test {
                 self.tests(tools.cargo_for_ranks(1)?, arguments, &self.names)
             }
             Step::Examples => {
+                let programs = "-p mpisync-c --test programs";
+                let programs = self.tests(tools.cargo_for_ranks(1)?, programs, &[])?;
                 let mut cargo = tools.cargo_for_ranks(1)?;
                 cargo.env("RUST_TEST_THREADS", "1");
                 let arguments = "--release -p mpisync-examples --test examples";
                 let hdf5 = tools.machine.hdf5.as_ref().and_then(Hdf5::feature);
                 let feature = hdf5.map(|feature| format!("--features={feature}"));
-                self.tests(cargo, arguments, feature.as_slice())
+                Ok(programs + self.tests(cargo, arguments, feature.as_slice())?)
             }
             Step::Hosts => self.on_hosts(tools),
             Step::HostFaults => self.faults_on_hosts(tools),

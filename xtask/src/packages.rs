@@ -26,6 +26,8 @@ pub enum Missing {
     Iproute,
     /// pip for Python 3.
     Pip,
+    /// A Fortran compiler.
+    Fortran,
 }
 
 /// How a thing is called, the packages of apt, dnf, zypper, pacman and brew that bring it, and the wheels.
@@ -45,6 +47,7 @@ impl Missing {
             Self::Hdf5 => Row("HDF5", ["libhdf5-dev hdf5-tools", "hdf5-devel", "hdf5-devel", "hdf5", "hdf5"], &["cmake", "ninja"]),
             Self::Iproute => Row("iproute2", ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"], &[]),
             Self::Pip => Row("pip for Python 3", ["python3-venv", "python3-pip", "python3-pip", "python-pip", "python"], &[]),
+            Self::Fortran => Row("a Fortran compiler", ["gfortran", "gcc-gfortran", "gcc-fortran", "gcc-fortran", "gcc"], &[]),
         }
     }
 

@@ -6,6 +6,7 @@
 use std::process::Command;
 
 use anyhow::{Error, Result, bail};
+use which::which;
 
 use crate::hdf5::Hdf5;
 use crate::libclang::Libclang;
@@ -15,14 +16,15 @@ use crate::process::{output_of, say};
 use crate::wheels;
 use crate::workspace::Workspace;
 
-/// What is needed: the examples take HDF5, the benchmarks do not, and the tests take a Python as well.
+/// What is needed: the examples take HDF5, the benchmarks do not, and the tests take a Python and a Fortran
+/// compiler as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// MPI alone.
     Mpi,
     /// MPI and HDF5.
     MpiAndHdf5,
-    /// These and pip.
+    /// These, pip and a Fortran compiler.
     Tests,
 }
 
@@ -56,6 +58,7 @@ impl Machine {
             (Missing::Libclang, libclang.is_none()),
             (Missing::Hdf5, hdf5.is_none() && need >= Need::MpiAndHdf5),
             (Missing::Pip, need == Need::Tests && !wheels::has_pip()),
+            (Missing::Fortran, need == Need::Tests && which("gfortran").is_err()),
         ] {
             missing.extend(is_missing.then_some(thing));
         }
@@ -87,8 +90,8 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
         failures.extend(wheels::install(workspace, &missing).err());
         (machine, missing) = look(true)?;
     }
-    // The tests that need it are left out then, with a message.
-    missing.retain(|thing| *thing != Missing::Pip);
+    // The tests that need these are left out then, with a message.
+    missing.retain(|thing| ![Missing::Pip, Missing::Fortran].contains(thing));
     if !missing.is_empty() {
         bail!("{}", advice(&missing, Manager::find(), &failures));
     }
