@@ -34,7 +34,8 @@ pub extern "C" fn mpisync_init() -> mpisync_status {
 
 /// Waits for all ranks and finalizes MPI, in place of MPI_Finalize after mpisync_init(). Collective.
 ///
-/// Errors: MPISYNC_ERR_FINALIZED if this thread has not called mpisync_init(), or calls it again.
+/// Errors: MPISYNC_ERR_FINALIZED if this thread has not initialized MPI by mpisync_init(), or has
+/// finalized it.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_finalize() -> mpisync_status {
     call(|| {

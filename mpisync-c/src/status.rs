@@ -351,7 +351,7 @@ impl From<BatchError> for Failure {
     }
 }
 
-/// Stores the handle of a new object where the C program wants it; NULL if it was not made.
+/// Stores the handle of a new object where the C program wants it, unless it cannot be made.
 pub fn make<T: crate::handle::Object>(
     handle: Result<Out<*mut T::Opaque>, Failure>,
     make: impl FnOnce() -> Result<T, Failure>,

@@ -3,9 +3,9 @@
 
 use std::env;
 use std::fs;
-use std::io::{Write, stderr};
+use std::io::{self, Write, stderr};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +31,7 @@ fn objects() {
         let output = run(&program, ranks, &[]);
         assert_eq!(last_line(&output), format!("passed on {ranks} ranks"));
     }
+    assert_eq!(last_line(&run(&program, 2, &["init"])), "passed on 2 ranks");
 }
 
 #[test]
@@ -80,6 +81,48 @@ fn objects_in_fortran() {
             assert_eq!(last_line(&output), format!("passed on {ranks} ranks"));
         }
     }
+}
+
+/// As the README of this package says.
+#[test]
+fn pkg_config_finds_an_installed_library() {
+    let prefix = scratch().join("prefix");
+    let config = prefix.join("lib/pkgconfig");
+    for directory in [&config, &prefix.join("include")] {
+        fs::create_dir_all(directory).expect("a directory can be made");
+    }
+    let copy = |from: PathBuf, to: &str| {
+        fs::copy(&from, prefix.join(to)).unwrap_or_else(|error| panic!("{from:?}: {error}"));
+    };
+    copy(in_root("mpisync-c/include/mpisync.h"), "include/mpisync.h");
+    let library = library().join("libmpisync_c.so");
+    copy(library, "lib/libmpisync_c.so");
+    let template = fs::read_to_string(in_root("mpisync-c/mpisync.pc.in")).expect("it is there");
+    let text = template
+        .replace("@PREFIX@", &prefix.display().to_string())
+        .replace("@VERSION@", env!("CARGO_PKG_VERSION"));
+    fs::write(config.join("mpisync.pc"), text).expect("a file can be written");
+    let mut command = Command::new("pkg-config");
+    command.env("PKG_CONFIG_PATH", &config);
+    let Ok(flags) = command.args(["--cflags", "--libs", "mpisync"]).output() else {
+        let _ = writeln!(stderr(), "there is no pkg-config to check the file with");
+        return;
+    };
+    assert!(flags.status.success(), "{flags:?}");
+    let flags = String::from_utf8(flags.stdout).expect("it is UTF-8");
+    let program = program("examples/c/turns.c", "-installed");
+    let mut compiler = wrapper("mpicc");
+    compiler
+        .arg(in_root("examples/c/turns.c"))
+        .arg("-o")
+        .arg(&program);
+    compiler.arg(format!("-Wl,-rpath,{}", prefix.join("lib").display()));
+    compile(compiler.args(flags.split_whitespace()));
+    let file = scratch().join("installed.txt").display().to_string();
+    assert_eq!(
+        last_line(&run(&program, 2, &[&file])),
+        format!("100 results in {file}")
+    );
 }
 
 #[test]
@@ -176,33 +219,37 @@ fn c(source: &str, linking: Linking) -> PathBuf {
         Linking::Static => "-static",
     };
     let program = program(source, suffix);
-    let mut compiler = compiler("mpicc");
-    compiler.args(C.split(' ')).arg(in_root(source));
+    let mut compiler = c_compiler();
+    compiler.arg(in_root(source));
     compile(compiler.arg("-o").arg(&program).args(libraries));
     program
 }
 
-/// Builds a Fortran program with the module, if there is a compiler.
+/// Builds a Fortran program with the module, if there is a compiler and MPI has its own modules.
 fn fortran(source: &str) -> Option<PathBuf> {
-    let answer = compiler("mpifort").arg("--version").output();
+    let probe = scratch().join("probe.f90");
+    fs::write(&probe, "program probe\n  use mpi_f08\nend program\n")
+        .expect("a file can be written");
+    let mut compiler = wrapper("mpifort");
+    compiler.arg("-fsyntax-only").arg(&probe);
+    let answer = output(&mut compiler);
     if !answer.is_ok_and(|answer| answer.status.success()) {
         // Unlike what is printed, this is shown if the test passes.
         let _ = writeln!(
             stderr(),
-            "{source} is left out: this MPI has no Fortran compiler ({:?})",
-            compiler("mpifort").get_program()
+            "{source} is left out: {compiler:?} fails, so this MPI has no Fortran compiler here"
         );
         return None;
     }
     let objects = program(source, "-objects");
     fs::create_dir_all(&objects).expect("a directory can be made");
     let glue = objects.join("mpisync_fortran.o");
-    let mut cc = compiler("mpicc");
-    cc.args(C.split(' ')).arg("-c");
-    cc.arg(in_root("mpisync-c/fortran/mpisync_fortran.c"));
+    let mut cc = c_compiler();
+    cc.arg("-c")
+        .arg(in_root("mpisync-c/fortran/mpisync_fortran.c"));
     compile(cc.arg("-o").arg(&glue));
     let program = program(source, "-fortran");
-    let mut fortran = compiler("mpifort");
+    let mut fortran = wrapper("mpifort");
     fortran.args(FORTRAN.split(' ')).arg("-J").arg(&objects);
     for file in [
         "mpisync-c/fortran/mpisync_interfaces.f90",
@@ -217,20 +264,29 @@ fn fortran(source: &str) -> Option<PathBuf> {
 }
 
 /// A compiler wrapper of the MPI in use: `mpicc`, or the one beside it.
-fn compiler(name: &str) -> Command {
+fn wrapper(name: &str) -> Command {
     let mpicc = env::var("MPICC").unwrap_or_else(|_| "mpicc".to_owned());
     let path = Path::new(&mpicc);
     let file = path.file_name().unwrap_or_default().to_string_lossy();
-    let mut compiler = Command::new(path.with_file_name(file.replace("mpicc", name)));
-    if name == "mpicc" {
-        compiler.arg("-I").arg(in_root("mpisync-c/include"));
-    }
+    Command::new(path.with_file_name(file.replace("mpicc", name)))
+}
+
+/// The compiler of C with its options.
+fn c_compiler() -> Command {
+    let mut compiler = wrapper("mpicc");
+    compiler.args(C.split(' '));
+    compiler.arg("-I").arg(in_root("mpisync-c/include"));
     compiler
 }
 
-fn compile(compiler: &mut Command) {
+/// Runs a compiler while no job runs.
+fn output(compiler: &mut Command) -> io::Result<Output> {
     let _alone = alone();
-    let output = compiler.output().expect("the compiler can be started");
+    compiler.output()
+}
+
+fn compile(compiler: &mut Command) {
+    let output = output(compiler).expect("the compiler can be started");
     let text = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{compiler:?}\n{text}");
 }
@@ -263,6 +319,7 @@ fn library() -> &'static Path {
         cargo
             .current_dir(ROOT)
             .env("CARGO_TARGET_DIR", target)
+            .env_remove("CARGO_BUILD_TARGET") // it would be one more directory
             .args(["build", "--lib"]);
         if profile.ends_with("release") {
             cargo.arg("--release");

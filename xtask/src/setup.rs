@@ -58,7 +58,10 @@ impl Machine {
             (Missing::Libclang, libclang.is_none()),
             (Missing::Hdf5, hdf5.is_none() && need >= Need::MpiAndHdf5),
             (Missing::Pip, need == Need::Tests && !wheels::has_pip()),
-            (Missing::Fortran, need == Need::Tests && which("gfortran").is_err()),
+            (
+                Missing::Fortran,
+                need == Need::Tests && which("gfortran").is_err(),
+            ),
         ] {
             missing.extend(is_missing.then_some(thing));
         }

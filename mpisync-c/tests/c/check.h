@@ -8,6 +8,17 @@
 #include <string.h>
 
 static int rank, size;
+/* With the argument "init" the library initializes MPI. */
+static int by_library;
+
+/* Ends the job, or only this rank where MPI does not run. */
+static inline void fail(void) {
+  int initialized, finalized;
+  MPI_Initialized(&initialized);
+  MPI_Finalized(&finalized);
+  if (initialized && !finalized) MPI_Abort(MPI_COMM_WORLD, 1);
+  exit(1);
+}
 
 #define EXPECT(status, call)                                                                       \
   do {                                                                                             \
@@ -15,7 +26,7 @@ static int rank, size;
     if (found != (status)) {                                                                       \
       fprintf(stderr, "rank %d, %s:%d: %s is %s instead of %s: %s\n", rank, __FILE__, __LINE__,   \
               #call, mpisync_status_name(found), #status, mpisync_last_error_message());           \
-      MPI_Abort(MPI_COMM_WORLD, 1);                                                                \
+      fail();                                                                                      \
     }                                                                                              \
   } while (0)
 
@@ -25,7 +36,7 @@ static int rank, size;
   do {                                                                                             \
     if (!(condition)) {                                                                            \
       fprintf(stderr, "rank %d, %s:%d: not %s\n", rank, __FILE__, __LINE__, #condition);           \
-      MPI_Abort(MPI_COMM_WORLD, 1);                                                                \
+      fail();                                                                                      \
     }                                                                                              \
   } while (0)
 
@@ -34,14 +45,18 @@ static int rank, size;
 
 static inline void begin(int *argc, char ***argv) {
   int provided;
-  MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
+  by_library = *argc > 1 && strcmp((*argv)[1], "init") == 0;
+  if (by_library) OK(mpisync_init());
+  else MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   MPI_Comm_size(MPI_COMM_WORLD, &size);
 }
 
 static inline int end(void) {
   MPI_Barrier(MPI_COMM_WORLD);
-  MPI_Finalize();
+  if (by_library) OK(mpisync_finalize());
+  else MPI_Finalize();
+  EXPECT(MPISYNC_ERR_FINALIZED, mpisync_finalize());
   if (rank == 0) printf("passed on %d ranks\n", size);
   return 0;
 }
