@@ -227,7 +227,8 @@ mpisync_status mpisync_init(void);
 /**
  * Waits for all ranks and finalizes MPI, in place of MPI_Finalize after mpisync_init(). Collective.
  *
- * Errors: MPISYNC_ERR_FINALIZED if this thread has not called mpisync_init(), or calls it again.
+ * Errors: MPISYNC_ERR_FINALIZED if this thread has not initialized MPI by mpisync_init(), or has
+ * finalized it.
  */
 mpisync_status mpisync_finalize(void);
 
@@ -239,7 +240,10 @@ const char *mpisync_version(void);
 /**
  * Makes a controller on `comm`. Collective. `name` is for messages, and may be NULL. `master` is the
  * rank that writes in a single write. Both are the same on all ranks. `controller` receives the
- * handle. mpisync keeps a duplicate of `comm`.
+ * handle, and stays as it is after an error. mpisync keeps a duplicate of `comm`.
+ *
+ * A null pointer or a communicator that cannot be used is found before this rank meets the others,
+ * which wait for it: 300 seconds, or as many as the environment variable MPISYNC_CREATE_TIMEOUT says.
  *
  * Errors: MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_FINALIZED, MPISYNC_ERR_DIVERGED if the ranks make
  * different objects or pass different arguments, MPISYNC_ERR_MEMORY, MPISYNC_ERR_RANK_DIED,
