@@ -1,9 +1,10 @@
-//! Curves over a logarithmic axis, as SVG.
+//! Curves over a number of nodes, on logarithmic axes, as SVG.
 
 use std::path::Path;
 
 use anyhow::{Result, anyhow};
-use plotters::coord::combinators::IntoLogRange;
+use plotters::coord::combinators::{BindKeyPoints, IntoLogRange};
+use plotters::element::DashedPathElement;
 use plotters::prelude::*;
 
 /// Points that belong together, in the order of their x.
@@ -18,8 +19,10 @@ pub struct Curve {
 
 /// One diagram.
 pub struct Panel {
-    /// The title of the y axis.
+    /// What is shown.
     pub title: &'static str,
+    /// The unit of the y axis.
+    pub unit: &'static str,
     /// Two consecutive curves, of which the second is dashed, have the same colour.
     pub curves: Vec<Curve>,
 }
@@ -33,7 +36,12 @@ const COLOURS: [RGBColor; 6] = [
     RGBColor(90, 90, 90),
 ];
 
-/// Draws panels below each other, with the same kind of x axis.
+/// A dash, and the gap after it, in pixels.
+const DASH: (u32, u32) = (6, 4);
+/// The length of a line in the legend: some dashes.
+const IN_LEGEND: i32 = 36;
+
+/// Draws panels below each other, whose x axes have ticks at powers of two.
 ///
 /// # Errors
 /// If there is no point to draw, or the file cannot be written.
@@ -61,8 +69,15 @@ fn draw_panel(
         .margin(12)
         .x_label_area_size(36)
         .y_label_area_size(64)
-        .build_cartesian_2d((x.0..x.1).log_scale(), (y.0..y.1).log_scale())?;
-    chart.configure_mesh().x_desc(x_axis).draw()?;
+        .build_cartesian_2d(
+            (x.0..x.1).log_scale().with_key_points(powers_of_two(x)),
+            (y.0..y.1).log_scale(),
+        )?;
+    chart
+        .configure_mesh()
+        .x_desc(x_axis)
+        .y_desc(panel.unit)
+        .draw()?;
     let mut colour = COLOURS.iter().cycle();
     let mut style = COLOURS[0].stroke_width(2);
     for curve in &panel.curves {
@@ -70,18 +85,24 @@ fn draw_panel(
             style = colour.next().expect("a cycle").stroke_width(2);
         }
         let points = curve.points.iter().copied();
-        let drawn = if curve.dashed {
-            chart.draw_series(DashedLineSeries::new(points, 6, 4, style))?
+        let line = |(x, y)| [(x, y), (x + IN_LEGEND, y)];
+        if curve.dashed {
+            let (dash, gap) = DASH;
+            chart
+                .draw_series(DashedLineSeries::new(points, dash, gap, style))?
+                .label(&curve.name)
+                .legend(move |at| DashedPathElement::new(line(at), dash, gap, style));
         } else {
-            chart.draw_series(LineSeries::new(points, style))?
-        };
-        drawn
-            .label(&curve.name)
-            .legend(move |(x, y)| PathElement::new([(x, y), (x + 18, y)], style));
+            chart
+                .draw_series(LineSeries::new(points, style))?
+                .label(&curve.name)
+                .legend(move |at| PathElement::new(line(at), style));
+        }
     }
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
+        .legend_area_size(IN_LEGEND + 8)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .draw()?;
@@ -98,6 +119,12 @@ fn range(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
     (least <= greatest && least > 0.0).then_some((least * 0.9, greatest * 1.1))
 }
 
+/// The powers of two within a range.
+fn powers_of_two((least, greatest): (f64, f64)) -> Vec<f64> {
+    let powers = least.log2().ceil() as i32..=greatest.log2().floor() as i32;
+    powers.map(|power| f64::from(power).exp2()).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,14 +139,24 @@ mod tests {
         };
         let panel = Panel {
             title: "cost",
+            unit: "microseconds",
             curves: vec![curve("tree", false), curve("flat", true)],
         };
         draw(&path, "nodes", &[panel]).unwrap();
         let svg = std::fs::read_to_string(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
-        for word in ["cost", "nodes", "tree", "flat"] {
+        for word in ["cost", "microseconds", "nodes", "tree", "flat"] {
             assert!(svg.contains(word), "no {word} in the drawing");
         }
+        for tick in ["1.0", "2.0", "512.0", "4096.0"] {
+            assert!(svg.contains(&format!("\n{tick}\n")), "no tick at {tick}");
+        }
+    }
+
+    #[test]
+    fn ticks_are_within_the_range() {
+        assert_eq!(powers_of_two((0.9, 4.4)), [1.0, 2.0, 4.0]);
+        assert_eq!(powers_of_two((3.0, 20.0)), [4.0, 8.0, 16.0]);
     }
 
     #[test]

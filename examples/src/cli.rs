@@ -5,6 +5,8 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::Parser;
 use mpi::topology::{Communicator, SimpleCommunicator};
 
+use mpisync::batch::Summary;
+
 use crate::results::Header;
 
 /// The job of `hdf5_results` and `plain_mpi`.
@@ -47,6 +49,15 @@ pub fn run<A: Parser>(
         println!("{last_words}");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What a `Meter` shows when this much of a job is done.
+pub fn so_far(done: u64, total: u64) -> Summary {
+    Summary {
+        open: total - done,
+        done,
+        ..Summary::default()
+    }
 }
 
 /// The last line of a job whose file was verified.

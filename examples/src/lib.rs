@@ -2,7 +2,7 @@
 //!
 //! `hdf5_results` (with mpisync) and `plain_mpi` (with MPI only) do the same job: many ranks write
 //! into one ordinary HDF5 file. [`results`] has the file's layout, its contents and its
-//! verification, [`cli`] the command line, and [`progress`] the common progress bar.
+//! verification, and [`cli`] the command line and the output.
 //!
 //! In `shared_table` many ranks write rows into one table of comma-separated values.
 //!
@@ -19,11 +19,9 @@
 //! HDF5, too.
 
 pub mod cli;
-pub mod progress;
 pub mod results;
 pub mod room;
 pub mod sum;
-mod terminal;
 
 #[cfg(test)]
 mod readme;

@@ -202,8 +202,10 @@ fn tasks_end_in_all_ways() {
         if let Some(directory) = batch.directory() {
             let reason = |task| directory.reason(task);
             assert_eq!(reason(1).as_deref(), Some("no input"));
-            assert_eq!(reason(2).as_deref(), Some("seventeen"));
-            assert!(reason(3).expect("one").contains("a panic"));
+            // Only `run` has a hook that keeps messages.
+            for task in [2, 3] {
+                assert!(reason(task).expect("one").starts_with("a panic; "));
+            }
             assert_eq!(reason(0), None);
         }
         let again = Again { failed: true, ..NO };

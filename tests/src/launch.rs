@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use launcher::{JobDirectory, processes};
+use rustix::process::{Pid, WaitOptions, waitpid};
 
 use crate::job;
 
@@ -300,8 +301,8 @@ impl Running {
         let killed = killed.expect(NO_TABLE);
         self.status = Some(self.launcher.wait().expect("the launcher is our child"));
         for process in killed.into_iter().filter(|process| *process != launcher) {
-            // SAFETY: plain system call. An error means that it is gone already, or never was a child of this process.
-            unsafe { libc::waitpid(process as i32, std::ptr::null_mut(), libc::WNOHANG) };
+            // An error means that it is gone already, or never was a child of this process.
+            let _ = waitpid(Pid::from_raw(process as i32), WaitOptions::NOHANG);
         }
     }
 }

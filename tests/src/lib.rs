@@ -13,3 +13,4 @@ pub mod outcome;
 pub mod panics;
 pub mod rng;
 pub mod scratch;
+pub mod signals;

@@ -4,4 +4,3 @@ mod batch;
 mod install;
 mod screens;
 mod survey;
-mod terminal;

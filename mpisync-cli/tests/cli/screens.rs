@@ -1,9 +1,8 @@
 //! What the programs show on terminals of several sizes, and in which colours.
 
 use crate::survey::{BATCH, Survey, TOP, claim, plain, program, settle};
-use crate::terminal::Terminal;
 use mpisync::batch::State;
-use rustix::process::Signal;
+use mpisync_terminal::{Signal, Terminal};
 use std::time::{Duration, SystemTime};
 use std::{fs, thread};
 

@@ -7,7 +7,7 @@ use crate::batch::table::access::TableAccess;
 use crate::batch::table::layout::{TableLayout, TaskStatus};
 use crate::batch::waiting::OtherJobs;
 use crate::batch::worker::Worker;
-use crate::batch::{Batch, BatchError, State, StopOn, directory, task};
+use crate::batch::{Batch, BatchError, State, StopOn, directory};
 use crate::error::CreateError;
 use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
@@ -235,7 +235,6 @@ impl<On> BatchBuilder<On> {
         table: TableAccess,
         worker: Worker,
     ) -> Batch {
-        task::keep_panic_messages();
         let last = self.count().saturating_sub(1);
         Batch {
             object,

@@ -70,7 +70,7 @@
 //! | event | the task |
 //! | --- | --- |
 //! | [`Task::failed`] on any rank of the worker | has failed, for that reason |
-//! | a panic that drops the [`Task`] | has failed, with the panic's message |
+//! | a panic that drops the [`Task`] | has failed, with the panic's message if the panic is in [`for_each`](Batch::for_each) or the program in [`run`](crate::run) |
 //! | the first rank of the worker drops the task otherwise | is open again |
 //! | the first rank is done, and another one drops the task | has failed, and the first rank gets [`BatchError::Dropped`]: all ranks of a worker have to say what became of the task |
 //! | the first rank of the worker dies | is open again, for other workers |

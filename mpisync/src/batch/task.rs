@@ -7,19 +7,18 @@ use crate::batch::table::layout::TaskStatus;
 use crate::batch::vote::Vote;
 use crate::batch::worker::{Outcome, Worker};
 use crate::batch::{Batch, BatchError, State};
-use std::cell::RefCell;
 use std::path::PathBuf;
-use std::sync::Once;
 use std::time::{Duration, Instant};
-use std::{fmt, panic, thread};
+use std::{fmt, thread};
 
 /// A task that this rank's worker has taken; [`Batch::next_task`] returns it on each of the
 /// worker's ranks.
 ///
 /// Each rank of the worker ends it by [`done`](Self::done) or [`failed`](Self::failed). The task is
 /// done if all ranks are done, and failed if one fails. A task that is dropped during a panic has
-/// failed, with the panic's message. One that the worker's first rank drops otherwise, by an early
-/// return for example, is open again, for any worker. If the first rank is done and another one has
+/// failed, with the panic's message in a program that [`run`](crate::run) runs; a destructor knows
+/// it only from the panic hook, which `run` sets. One that the worker's first rank drops otherwise,
+/// by an early return for example, is open again, for any worker. If the first rank is done and another one has
 /// dropped the task, it has failed, and the first rank gets [`BatchError::Dropped`].
 #[must_use = "a task that is dropped is open again, with `let _ = …` too; say `done()` or `failed(…)`"]
 pub struct Task<'a> {
@@ -349,34 +348,12 @@ impl Batch {
     }
 }
 
-thread_local! {
-    static LAST_PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Keeps the message of every panic from now on, for its thread. The output of a panic stays the
-/// same.
-pub(super) fn keep_panic_messages() {
-    static HOOK: Once = Once::new();
-    // The hook must not be changed while a thread panics.
-    if thread::panicking() {
-        return;
-    }
-    HOOK.call_once(|| {
-        let before = panic::take_hook();
-        panic::set_hook(Box::new(move |info| {
-            let payload = info.payload();
-            let text = payload.downcast_ref::<&str>().copied();
-            let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
-            // At the end of a thread the variable may be gone.
-            let _ = LAST_PANIC.try_with(|last| *last.borrow_mut() = text.map(str::to_owned));
-            before(info);
-        }));
-    });
-}
-
-/// The message of this thread's last panic.
+/// The message of this thread's panic, or a hint if it is not known.
 fn panic_message() -> String {
-    let last = LAST_PANIC.try_with(|last| last.borrow().clone()).ok();
-    last.flatten()
-        .unwrap_or_else(|| "a panic; see what that rank wrote to its standard error".to_owned())
+    #[cfg(feature = "mpi")]
+    if let Some(message) = crate::rsmpi::run::take_panic_message() {
+        return message;
+    }
+    "a panic; its rank has printed the message, which `for_each` or `run` would have kept"
+        .to_owned()
 }

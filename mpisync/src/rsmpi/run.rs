@@ -5,6 +5,7 @@ use crate::rsmpi::universe::{PANICKED, initialize};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::Communicator;
 use std::backtrace::{Backtrace, BacktraceStatus};
+use std::cell::Cell;
 use std::error::Error;
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
 use std::process::{ExitCode, Termination};
@@ -57,7 +58,12 @@ where
     let universe = initialize().expect("MPI is initialized once");
     let world = universe.world();
     let rank = world.rank();
-    panic::set_hook(Box::new(move |panic| end::print(&report(rank, panic))));
+    panic::set_hook(Box::new(move |panic| {
+        end::print(&report(rank, panic));
+        // At the end of a thread the variable may be gone.
+        let message = panic.payload_as_str().map(str::to_owned);
+        let _ = LAST_PANIC.try_with(|last| last.set(message));
+    }));
     // After a panic no value of the program is used but what its destructors have seen already.
     let code = match panic::catch_unwind(AssertUnwindSafe(|| program(&world))) {
         Ok(Ok(value)) => return value.report(),
@@ -70,6 +76,17 @@ where
     };
     end::fail(code);
     ExitCode::from(code)
+}
+
+thread_local! {
+    static LAST_PANIC: Cell<Option<String>> = const { Cell::new(None) };
+}
+
+/// The message of this thread's last panic, once, if the panic hook of [`run`] has kept it. The
+/// library sets no other hook: that of a process belongs to the program. A destructor learns that its
+/// thread panics from [`thread::panicking`], and the message from a hook only.
+pub(crate) fn take_panic_message() -> Option<String> {
+    LAST_PANIC.try_with(Cell::take).ok().flatten()
 }
 
 /// The error, followed by those of its causes whose text it does not contain. `mpisync-test` uses it.

@@ -18,6 +18,8 @@ use mpisync::Barrier;
 use mpisync_tests::job::remove_mapped_files;
 use mpisync_tests::outcome;
 use mpisync_tests::scratch::{Scratch, until};
+use mpisync_tests::signals::{Signal, send};
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use crate::fault::{Failure, Fault, STOPPED};
 use crate::table::{GOES_ON, TABLE};
@@ -247,8 +249,8 @@ impl Cell {
         thread::spawn(move || {
             until("the victim to stop", || time.load(SeqCst) != 0);
             thread::sleep(STOPPED);
-            // SAFETY: plain system call; the process is a rank of this job.
-            unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGCONT) };
+            // It may have ended.
+            let _ = send(process.load(SeqCst), Signal::CONT);
         });
     }
 }
@@ -260,12 +262,12 @@ fn now() -> u64 {
 }
 
 fn forbid_core_dumps() {
-    let none = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
     };
-    // SAFETY: plain system call with a valid pointer. If it fails, there may be core dumps.
-    unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const none) };
+    // If it fails, there may be core dumps.
+    let _ = setrlimit(Resource::Core, none);
 }
 
 /// The innermost variant of an error, with the rank that it names if that is not the victim.

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mpisync::CollectiveError;
 use mpisync::sync::OnceError;
+use mpisync_tests::signals::{Signal, raise};
 
 /// How long a stopped victim stays stopped.
 pub const STOPPED: Duration = Duration::from_secs(5);
@@ -91,13 +92,13 @@ impl Fault {
         match self {
             Self::Panic => panic!("the fault of this cell"),
             Self::Error => Err(Failure::Struck),
-            Self::Kill => die_by(libc::SIGKILL),
-            Self::Term => die_by(libc::SIGTERM),
+            Self::Kill => die_by(Signal::KILL),
+            Self::Term => die_by(Signal::TERM),
             Self::Exit => process::exit(0),
             Self::Abort => process::abort(),
             Self::Overflow => unreachable!("{}", overflow(0)),
             Self::Stop => {
-                signal(libc::SIGSTOP);
+                raise(Signal::STOP);
                 Ok(())
             }
             Self::Elsewhere | Self::Leak => unreachable!("the caller does it"),
@@ -105,13 +106,8 @@ impl Fault {
     }
 }
 
-fn signal(number: i32) {
-    // SAFETY: plain system call on this very process.
-    unsafe { libc::kill(libc::getpid(), number) };
-}
-
-fn die_by(number: i32) -> ! {
-    signal(number);
+fn die_by(signal: Signal) -> ! {
+    raise(signal);
     // Another thread may be the one that takes it.
     loop {
         thread::sleep(Duration::from_secs(1));

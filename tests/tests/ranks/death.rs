@@ -24,6 +24,7 @@ use mpisync_tests::job::Job;
 use mpisync_tests::launch::Launch;
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::scratch::until;
+use mpisync_tests::signals::{Signal, die, send};
 
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     reader_dies,
@@ -52,13 +53,6 @@ const COUNT: usize = 3;
 
 fn victim(job: &Job) -> i32 {
     job.size - 1
-}
-
-/// Ends this process as a crash or the out-of-memory killer would.
-fn die() -> ! {
-    // SAFETY: plain system call on this very process.
-    unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
-    unreachable!("SIGKILL cannot be survived")
 }
 
 /// The victim publishes its process, and that it is ready.
@@ -92,8 +86,7 @@ fn victim_dies(job: &Job) {
 fn kill_waiting_victim(job: &Job) {
     let process = victim_process(job);
     thread::sleep(Duration::from_millis(100));
-    // SAFETY: a plain system call; the process is a rank of this job.
-    unsafe { libc::kill(process as i32, libc::SIGKILL) };
+    send(process.into(), Signal::KILL).expect("it waits");
     await_death(job);
 }
 

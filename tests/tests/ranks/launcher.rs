@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use launcher::{ENVIRONMENT, Family, processes::is_running};
 use mpisync_tests::job::{self, Job};
 use mpisync_tests::launch::Launch;
+use mpisync_tests::signals::die;
 
 // They fail on purpose, to check that the tests notice it.
 mpisync_tests::cases!(on []:
@@ -48,8 +49,7 @@ fn hangs(job: &Job) {
 /// The others still run long after the death of the last rank.
 fn last_rank_is_killed(job: &Job) {
     if job.rank == job.size - 1 {
-        // SAFETY: a plain system call on this process.
-        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+        die();
     }
     thread::sleep(Duration::from_millis(500));
     job.tell("survived");

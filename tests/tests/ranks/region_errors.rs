@@ -10,6 +10,7 @@ use mpisync::{
     RegionError, RemoteChannel, WindowController,
 };
 use mpisync_tests::job::Job;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::common::assert_here;
 
@@ -358,25 +359,17 @@ fn region_beyond_the_file_size(job: &Job) {
 }
 
 /// Sets the largest file size of this process, up to its hard limit. Returns the previous limits.
-fn file_size_limit(bytes: u64) -> libc::rlimit {
-    let mut before = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
-    // SAFETY: it writes to a local variable.
-    let got = unsafe { libc::getrlimit(libc::RLIMIT_FSIZE, &raw mut before) };
-    assert_eq!(got, 0, "the limits are known");
-    set_file_size_limit(libc::rlimit {
-        rlim_cur: bytes,
-        ..before
+fn file_size_limit(bytes: u64) -> Rlimit {
+    let before = getrlimit(Resource::Fsize);
+    set_file_size_limit(Rlimit {
+        current: Some(bytes),
+        maximum: before.maximum,
     });
     before
 }
 
-fn set_file_size_limit(limits: libc::rlimit) {
-    // SAFETY: it reads from a local variable.
-    let set = unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &raw const limits) };
-    assert_eq!(set, 0, "up to the hard limit it may be set");
+fn set_file_size_limit(limits: Rlimit) {
+    setrlimit(Resource::Fsize, limits).expect("up to the hard limit it may be set");
 }
 
 fn region_from_no_root(job: &Job) {

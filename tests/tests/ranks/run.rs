@@ -2,11 +2,14 @@
 
 use std::error::Error;
 use std::mem;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
+use launcher::JobDirectory;
 use mpisync::prelude::*;
 use mpisync::{OnPanic, Universe};
 use mpisync_tests::launch::{Ended, Launch};
@@ -24,6 +27,7 @@ mpisync_tests::cases!(tests on [2, 4] with [OneNode]:
     panic_while_others_wait_for_a_lock,
     panic_while_others_compute,
     panic_beside_ranks_that_succeed,
+    panic_of_a_task,
     panic_without_run_aborts,
     panic_without_run_waits_if_asked_to,
     grace_that_is_no_number,
@@ -47,6 +51,7 @@ mpisync_tests::cases!(programs on []:
     panic_in_lock = || run(panics, wait_for_lock),
     panic_in_computation = || run(panics, compute),
     panic_alone = || run(panics, succeed),
+    panic_in_task,
     panic_of_universe = || without_run(|universe| universe),
     panic_of_universe_that_waits = || without_run(|universe| universe.on_panic(OnPanic::Wait)),
 );
@@ -120,6 +125,41 @@ fn compute(_: Rank<'_>) -> Outcome {
 
 fn succeed(_: Rank<'_>) -> Outcome {
     Ok(())
+}
+
+/// Each rank catches the panic that drops its task, and prints the reason for which it has failed.
+fn panic_in_task() -> ExitCode {
+    mpisync::run(|world| -> Result<(), Box<dyn Error>> {
+        let mut ctrl = mpisync::sync(world)?;
+        let directory = ctrl.is_master().then(|| JobDirectory::new("panic"));
+        let directory = directory.transpose()?;
+        let made = directory.as_ref().map(JobDirectory::path);
+        let folder: Option<PathBuf> = match ctrl.single_write() {
+            Access::Writer(fence) => fence.share(made.map(Path::to_owned)),
+            Access::Excluded(fence) => fence.collect(),
+        }?;
+        let folder = folder.expect("the master has made it");
+        let tasks = world.size() as usize;
+        let batch = Batch::builder(world).tasks(tasks).state_dir(folder);
+        let mut batch = batch.build()?;
+        loop {
+            let Some(task) = batch.next_task()? else {
+                break;
+            };
+            let index = task.index();
+            let caught = catch_unwind(AssertUnwindSafe(move || {
+                let _task = task;
+                panic!("no input for task {index}");
+            }));
+            assert!(caught.is_err());
+            let directory = batch.directory().expect("it has one");
+            let reason = directory.reason(index).unwrap_or_default();
+            println!("task {index} has failed: {reason}");
+        }
+        // The directory goes with its rank.
+        world.barrier();
+        Ok(())
+    })
 }
 
 /// The last rank panics, and the others end 2 seconds later.
@@ -246,6 +286,15 @@ fn panic_while_others_compute(ranks: usize) {
 
 fn panic_beside_ranks_that_succeed(ranks: usize) {
     ends_at_once(ranks, "panic_alone", 101, &panic_of(ranks - 1));
+}
+
+fn panic_of_a_task(ranks: usize) {
+    let text = "task 0 has failed: no input for task 0\n";
+    let ended = ends_at_once(ranks, "panic_in_task", 0, text);
+    for rank in 1..ranks {
+        let text = format!("task {rank} has failed: no input for task {rank}\n");
+        assert!(ended.output.contains(&text), "{}", ended.report());
+    }
 }
 
 fn panic_without_run_aborts(ranks: usize) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 use mpisync::{Barrier, Batch, Mutex, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::{Ended, Launch};
+use mpisync_tests::signals::{Signal, raise, send};
 
 // Jobs that the tests below start.
 mpisync_tests::cases!(on []:
@@ -59,11 +60,6 @@ fn while_held(job: &Job, act: impl FnOnce()) {
     }
 }
 
-fn signal(process: u64, signal: i32) {
-    // SAFETY: plain system call; the process is a rank of this job.
-    assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
-}
-
 fn holder_sleeps(job: &Job) {
     while_held(job, || thread::sleep(LONG));
 }
@@ -76,10 +72,10 @@ fn holder_is_stopped(job: &Job) {
                 thread::yield_now();
             }
             thread::sleep(LONG);
-            signal(process.load(SeqCst), libc::SIGCONT);
+            send(process.load(SeqCst), Signal::CONT).expect("it is stopped");
         });
     }
-    while_held(job, || signal(std::process::id().into(), libc::SIGSTOP));
+    while_held(job, || raise(Signal::STOP));
 }
 
 /// A deadlock, which a time limit ends.
@@ -134,7 +130,7 @@ fn waiter_gets_a_signal(job: &Job) {
         job.scratch.raise(HELD);
         job.scratch.wait_for(DONE);
         thread::sleep(Duration::from_millis(300));
-        signal(job.scratch.word(PROCESS).load(SeqCst), libc::SIGUSR1);
+        send(job.scratch.word(PROCESS).load(SeqCst), Signal::USR1).expect("it waits");
         thread::sleep(Duration::from_millis(700));
     } else {
         job.scratch.wait_for(HELD);

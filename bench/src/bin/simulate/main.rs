@@ -178,7 +178,8 @@ fn line(writers: f64, nodes: u32, way: &str, report: &Report) -> String {
 }
 
 fn plot(path: &Path, points: &[Point]) -> anyhow::Result<()> {
-    let panel = |title: &'static str, figure: &dyn Fn(&Report) -> Option<f64>| {
+    type Figure<'f> = &'f dyn Fn(&Report) -> Option<f64>;
+    let panel = |title: &'static str, unit: &'static str, figure: Figure<'_>| {
         let mut curves: Vec<Curve> = Vec::new();
         for point in points {
             let Some(y) = figure(&point.report) else {
@@ -195,18 +196,24 @@ fn plot(path: &Path, points: &[Point]) -> anyhow::Result<()> {
                 }),
             }
         }
-        Panel { title, curves }
+        Panel {
+            title,
+            unit,
+            curves,
+        }
     };
     draw(
         path,
-        "nodes",
+        "number of nodes",
         &[
             panel(
-                "operations of all ranks together, millions a second",
+                "Operations of all ranks together",
+                "million operations a second",
                 &|report| Some(report.operations_per_second / 1e6),
             ),
             panel(
-                "closing the gates until all readers are out, microseconds",
+                "From closing the gates until all readers have left, mean",
+                "microseconds",
                 &|report| report.drain_mean.map(|nanos| nanos / 1e3),
             ),
         ],

@@ -11,10 +11,9 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use mpisync::prelude::*;
+use mpisync::{batch::Meter, prelude::*};
 use mpisync_examples::{
     cli,
-    progress::Progress,
     results::{self, Header},
 };
 
@@ -43,12 +42,11 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     // One rank fills it; all get its header.
     let header = file.single_write(|file| results::fill(file, &args.job, world.size()))?;
     let input = read_input(&mut file)?;
-    let progress = Progress::datasets(world, header.total());
     if args.no_lock {
-        no_lock::write_results(world, file.controller_mut(), &header, &input, progress)?;
+        no_lock::write_results(world, file.controller_mut(), &header, &input)?;
     } else {
-        write_results(&mut file, &header, &input, &progress)?;
-        progress.close();
+        let written = Counter::new(world)?;
+        write_results(&mut file, &header, &input, &written)?;
     }
     // One rank marks it as complete.
     file.single_write(|file| results::seal(file))?;
@@ -63,21 +61,27 @@ fn read_input(file: &mut Guarded<ResultsFile>) -> anyhow::Result<Vec<f64>> {
     Ok(file.read(|file| results::read_input(file))?)
 }
 
-/// All ranks compute at the same time and write one at a time.
+/// All ranks compute at the same time and write one at a time. They count the datasets together, and
+/// the master shows the count.
 #[mpisync::collective(ctrl = file.controller_mut())]
 fn write_results(
     file: &mut Guarded<ResultsFile>,
     header: &Header,
     input: &[f64],
-    progress: &Progress<'_>,
+    written: &Counter<u64>,
 ) -> anyhow::Result<()> {
     let rank = file.controller().rank();
+    let so_far = || cli::so_far(written.get(), header.total());
+    let is_master = file.controller().is_master();
+    let mut meter = is_master.then(|| Meter::new("datasets", &so_far()));
     for dataset in 0..header.datasets {
         let result = results::compute(header, input, rank, dataset);
         file.write(|file| results::add(file, rank, dataset, &result))?;
-        progress.finished(1);
+        written.next();
+        if let Some(meter) = &mut meter {
+            meter.show(&so_far());
+        }
     }
-    progress.watch();
     Ok(())
 }
 

@@ -5,7 +5,6 @@ use std::{process, sync::mpsc, thread, time::Duration};
 use anyhow::{anyhow, bail};
 use mpisync::{mpi::collective::SystemOperation, prelude::*};
 use mpisync_examples::{
-    progress::Progress,
     results::{self, Header},
     sum::sum,
 };
@@ -20,7 +19,6 @@ pub fn write_results(
     ctrl: &mut WindowController,
     header: &Header,
     input: &[f64],
-    progress: Progress<'_>,
 ) -> anyhow::Result<()> {
     let rank = ctrl.rank();
     let watchdog = Watchdog::start(header);
@@ -29,10 +27,7 @@ pub fn write_results(
         let result = results::compute(header, input, rank, dataset);
         world.barrier(); // so that all write at the same time
         troubles.extend(results::write(header, rank, dataset, &result).err());
-        progress.finished(1);
     }
-    progress.watch();
-    progress.close();
     let failed = sum(world, troubles.len() as u64);
 
     world.barrier(); // so that all have written before any rank reads

@@ -28,7 +28,7 @@ use mpisync::{
     batch::{Again, State, Summary},
     prelude::*,
 };
-use mpisync_examples::{cli, progress::Progress, results};
+use mpisync_examples::{cli, results};
 
 mod alone;
 mod check;
@@ -118,6 +118,7 @@ fn go_on(
     refuse_others(ctrl, store)?;
     let batch = Batch::builder(world)
         .worker_size(args.worker_size(world.size()))
+        .name("sweep")
         .tasks(args.tasks())
         .state_dir(&args.dir)
         // A task takes a few milliseconds, and a flush to the disk about as long. So a host that
@@ -126,14 +127,11 @@ fn go_on(
         .durable(false)
         .build()?;
     let before = prepare(ctrl, &batch, store)?;
-    // Tasks of a killed job are still running as far as the batch knows.
-    let again = if args.retry_failed { before.failed } else { 0 };
-    let left = before.open + before.running + again;
-    let progress = Progress::tasks(world, left);
+    let progress = batch.progress();
     let start = Instant::now();
-    let batch = sweep(ctrl, batch, args, store, &progress)?;
+    let batch = sweep(ctrl, batch, args, store)?;
     let took = start.elapsed();
-    drop(progress);
+    progress.finish();
     let summary = sum_up(ctrl, &batch, &before, took)?;
     batch.close()?;
     Ok(summary)
@@ -185,7 +183,6 @@ fn sweep(
     mut batch: Batch,
     args: &Args,
     store: &Store,
-    progress: &Progress<'_>,
 ) -> anyhow::Result<Batch> {
     let again = Again {
         failed: args.retry_failed,
@@ -210,16 +207,12 @@ fn sweep(
                 // Only after the result is in the file.
                 task.done()?;
             }
-            if is_first {
-                progress.finished(1);
-            }
         }
         // A task whose worker died is open again.
         if batch.wait_all()?.open == 0 {
             break;
         }
     }
-    progress.watch();
     Ok(batch)
 }
 

@@ -8,6 +8,7 @@
 //! | an error on one rank is an error on all | `by_hand::agree`, which each step has to call | `#[mpisync::collective]` |
 //! | one rank writes at a time | `by_hand::Ring`: a token that passes around the ranks in order, so a rank that still computes delays all ranks after it | `file.write(…)`: the next ready rank writes |
 //! | readers keep writers out | not implemented: the steps rely on the barriers that `from_root` and `agree` imply, and the programmer must not move a step past them | `file.read(…)` |
+//! | one rank shows how far all are | not implemented: the others would have to send it messages | a `Counter` of all ranks and a `batch::Meter` |
 //! | the file is open and in HDF5's memory only during one's turn | each step has to open and close it | `mpisync::Guarded` |
 //!
 //! Some of mpisync's guarantees are missing here. If a rank panics, calls the steps in another
@@ -18,7 +19,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use mpi::{topology::SimpleCommunicator, traits::*};
-use mpisync_examples::{cli, progress::Progress, results};
+use mpisync_examples::{cli, results};
 
 mod by_hand;
 
@@ -67,7 +68,6 @@ fn write_results(
     header: &results::Header,
     input: &[f64],
 ) -> anyhow::Result<()> {
-    let progress = Progress::datasets(world, header.total());
     let mut ring = by_hand::Ring::new(world, header.datasets);
     let mut outcome = Ok(());
     for dataset in 0..header.datasets {
@@ -75,10 +75,7 @@ fn write_results(
         // After an error the token must still be passed on; otherwise the others wait for it
         // forever.
         let written = ring.in_turn(|| results::write(header, world.rank(), dataset, &result));
-        progress.finished(1);
         outcome = outcome.and(written);
     }
-    progress.watch();
-    progress.close();
     outcome
 }

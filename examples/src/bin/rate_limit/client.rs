@@ -1,14 +1,12 @@
 //! A rank's connection to the service.
 
 use std::{
-    io::BufReader,
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
 
 use anyhow::{Context, bail};
-
-use crate::http::{self, Message};
+use ureq::{Agent, http::StatusCode};
 
 /// How long a rank tries an address, and how long it waits for a reply in addition to the time of a
 /// request.
@@ -16,47 +14,39 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A connection to the service, which stays open between requests.
 pub struct Client {
-    stream: BufReader<TcpStream>,
-    /// The name of the service in the requests.
-    host: String,
-    /// The name of this rank in the requests.
-    agent: String,
+    agent: Agent,
+    service: SocketAddr,
 }
 
 impl Client {
-    /// Connects to the first of the addresses that accepts a connection. `time` is the time that
+    /// A client of the first of the addresses that accepts a connection. `time` is the time that
     /// the service needs for a request.
     ///
     /// # Errors
-    /// If none does, the error of the last one.
-    pub fn connect(addresses: &[SocketAddr], rank: i32, time: Duration) -> anyhow::Result<Self> {
-        let mut attempt = Err(anyhow::anyhow!("the service has no address"));
-        for address in addresses {
-            attempt = TcpStream::connect_timeout(address, PATIENCE)
-                .with_context(|| format!("cannot reach the service at {address}"));
-            if attempt.is_ok() {
-                break;
-            }
-        }
-        let stream = attempt?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(PATIENCE + time))?;
-        Ok(Client {
-            host: stream.peer_addr()?.to_string(),
-            agent: format!("rank/{rank}"),
-            stream: BufReader::new(stream),
-        })
+    /// If none does.
+    pub fn connect(addresses: &[SocketAddr], time: Duration) -> anyhow::Result<Self> {
+        let accepts = |address: &&SocketAddr| TcpStream::connect_timeout(address, PATIENCE).is_ok();
+        let service = addresses.iter().find(accepts).copied();
+        let service =
+            service.with_context(|| format!("cannot reach the service at any of {addresses:?}"))?;
+        let agent = Agent::config_builder()
+            .proxy(None) // for the ranks of one job, whatever the environment says
+            .http_status_as_error(false)
+            .timeout_global(Some(PATIENCE + time))
+            .build()
+            .into();
+        Ok(Client { agent, service })
     }
 
     /// Begins a session and returns its token.
     ///
     /// # Errors
-    /// If the service does not reply, or replies wrongly.
-    pub fn log_in(&mut self) -> anyhow::Result<String> {
-        let response = self.request("POST /session", &[], Some(""))?;
-        match status(&response) {
-            "200" => Ok(response.body),
-            _ => bail!("the service refuses the session: {}", response.start),
+    /// If the service does not reply, or refuses.
+    pub fn log_in(&self) -> anyhow::Result<String> {
+        let mut response = self.agent.post(self.url("session")).send_empty()?;
+        match response.status() {
+            StatusCode::OK => Ok(response.body_mut().read_to_string()?),
+            status => bail!("the service refuses the session: {status}"),
         }
     }
 
@@ -65,35 +55,20 @@ impl Client {
     ///
     /// # Errors
     /// If the service does not reply, or replies wrongly.
-    pub fn square(&mut self, number: u32, token: &str) -> anyhow::Result<Option<u64>> {
-        let bearer = format!("Bearer {token}");
-        let request = format!("GET /square/{number}");
-        let response = self.request(&request, &[("Authorization", &bearer)], None)?;
-        match status(&response) {
-            "200" => Ok(Some(response.body.parse()?)),
-            "503" => Ok(None),
-            _ => bail!("the service does not reply: {}", response.start),
+    pub fn square(&self, number: u32, token: &str) -> anyhow::Result<Option<u64>> {
+        let request = self.agent.get(self.url(&format!("square/{number}")));
+        let mut response = request
+            .header("Authorization", format!("Bearer {token}"))
+            .call()?;
+        let body = response.body_mut().read_to_string()?;
+        match response.status() {
+            StatusCode::OK => Ok(Some(body.parse()?)),
+            StatusCode::SERVICE_UNAVAILABLE => Ok(None),
+            status => bail!("the service does not reply: {status}"),
         }
     }
 
-    fn request(
-        &mut self,
-        request: &str,
-        headers: &[(&str, &str)],
-        body: Option<&str>,
-    ) -> anyhow::Result<Message> {
-        let start = format!("{request} HTTP/1.1");
-        let mut all = vec![("Host", &*self.host), ("User-Agent", &*self.agent)];
-        all.extend(headers);
-        let response = http::write(self.stream.get_mut(), &start, &all, body)
-            .and_then(|()| Message::read(&mut self.stream));
-        response
-            .with_context(|| format!("no reply to `{request}`"))?
-            .with_context(|| format!("the service has closed the connection on `{request}`"))
+    fn url(&self, path: &str) -> String {
+        format!("http://{}/{path}", self.service)
     }
-}
-
-/// The number in `HTTP/1.1 200 OK`.
-fn status(response: &Message) -> &str {
-    response.start.split(' ').nth(1).unwrap_or_default()
 }

@@ -1,10 +1,11 @@
 //! Many ranks use a slow service, which accepts only a few requests at a time.
 //!
-//! The service is a small HTTP server, which rank 0 starts in threads of its own; a
-//! `#[single_write]` sends its address to the others. It works on a few requests at a time, and
-//! refuses further ones. So the ranks share a `Semaphore` with the same number of permits, and send
-//! a request only while they have one. A `Counter` gives each of them the next task, and a
-//! `OnceShared` the token of a session, for which the first rank that asks for it logs in.
+//! The service is a small HTTP server (tiny_http), which rank 0 starts in threads of its own; all
+//! ranks are its clients (ureq), and a `#[single_write]` sends them its address. It works on a few
+//! requests at a time, and refuses further ones. So the ranks share a `Semaphore` with the same
+//! number of permits, and send a request only while they have one. A `Counter` gives each of them
+//! the next task, and a `OnceShared` the token of a session, for which the first rank that asks for
+//! it logs in.
 //!
 //! ```sh
 //! cargo xtask run -n 8 rate_limit --limit 3
@@ -28,7 +29,6 @@ use mpisync::{ndarray::Ix1, prelude::*};
 use mpisync_examples::cli;
 
 mod client;
-mod http;
 mod service;
 mod share;
 
@@ -107,7 +107,6 @@ fn start(
         limit: args.limit,
         time: args.time(),
         requests: args.requests,
-        ranks: ctrl.size(),
         is_remote: ctrl.nodes() > 1,
     };
     service.insert(Service::start(&plan)?).addresses()
@@ -121,7 +120,7 @@ fn ask(
     shared: &Shared,
     shares: &mut Region<Share, Ix1>,
 ) -> anyhow::Result<()> {
-    let mut client = Client::connect(&shared.addresses, ctrl.rank(), args.time())?;
+    let client = Client::connect(&shared.addresses, args.time())?;
     let token = shared.session.get_or_try_init(|| client.log_in())?;
     let mut share = Share::default();
     for number in shared.tasks.up_to(args.requests) {

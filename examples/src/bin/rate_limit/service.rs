@@ -2,23 +2,20 @@
 
 use std::{
     hash::{BuildHasher, RandomState},
-    io::{self, BufReader},
-    net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context, ensure};
-use indicatif::ProgressBar;
-use mpisync_examples::progress;
+use anyhow::{Context, anyhow, ensure};
+use mpisync::batch::{Meter, Summary};
 use nix::{ifaddrs::getifaddrs, net::if_::InterfaceFlags};
+use tiny_http::{Method, Request, Response, Server};
 
-use crate::http::{self, Message};
-
-/// The service. Its threads end with the process.
+/// The service. It ends when this is dropped.
 pub struct Service {
-    port: u16,
+    server: Arc<Server>,
     is_remote: bool,
     desk: Arc<Desk>,
 }
@@ -31,9 +28,7 @@ pub struct Plan {
     pub time: Duration,
     /// The number of answers that the ranks want.
     pub requests: u32,
-    /// The number of ranks that use it.
-    pub ranks: i32,
-    /// Whether some of them may be on other hosts.
+    /// Whether some of the ranks may be on other hosts.
     pub is_remote: bool,
 }
 
@@ -50,10 +45,11 @@ pub struct Seen {
     pub most: u32,
 }
 
-/// The shared state of all connections.
+/// What the threads that answer requests share.
 struct Desk {
     limit: u32,
     time: Duration,
+    requests: u32,
     token: String,
     state: Mutex<State>,
 }
@@ -62,20 +58,12 @@ struct State {
     seen: Seen,
     /// The number of requests in progress.
     at_once: u32,
-    marks: Vec<Mark>,
-    bar: ProgressBar,
-}
-
-/// The state of a rank's last request.
-#[derive(Clone, Copy)]
-enum Mark {
-    Answered,
-    IsServed,
-    Refused,
+    /// None at the end.
+    meter: Option<Meter>,
 }
 
 impl Service {
-    /// Starts it, at a port that the system chooses. On a terminal it shows which ranks are served.
+    /// Starts it, at a port that the system chooses. On a terminal it shows its progress.
     ///
     /// # Errors
     /// If the system has no port.
@@ -85,30 +73,29 @@ impl Service {
         } else {
             Ipv4Addr::LOCALHOST
         };
-        let listener = TcpListener::bind((address, 0)).context("cannot start the service")?;
-        let template = "{msg}  {wide_bar} {pos}/{len} answers, {eta} left";
-        let state = State {
-            seen: Seen::default(),
-            at_once: 0,
-            marks: vec![Mark::Answered; plan.ranks.unsigned_abs() as usize],
-            bar: progress::bar(plan.requests.into(), template),
-        };
+        let server = Server::http((address, 0)).map_err(|error| anyhow!(error));
+        let server = Arc::new(server.context("cannot start the service")?);
+        let seen = Seen::default();
         let desk = Arc::new(Desk {
             limit: plan.limit,
             time: plan.time,
+            requests: plan.requests,
             token: format!("{:016x}", RandomState::new().hash_one("session")),
-            state: Mutex::new(state),
+            state: Mutex::new(State {
+                seen,
+                at_once: 0,
+                meter: Some(Meter::new("answers", &so_far(&seen, 0, plan.requests))),
+            }),
         });
         let service = Service {
-            port: listener.local_addr()?.port(),
+            server: server.clone(),
             is_remote: plan.is_remote,
             desk: desk.clone(),
         };
         thread::spawn(move || {
-            for connection in listener.incoming().flatten() {
+            for request in server.incoming_requests() {
                 let desk = desk.clone();
-                // An error closes the connection, which is an error for the rank at its other end.
-                thread::spawn(move || desk.serve(&connection));
+                thread::spawn(move || desk.serve(request));
             }
         });
         Ok(service)
@@ -119,15 +106,17 @@ impl Service {
     /// # Errors
     /// If some ranks may be on other hosts, and this host has no address that they could reach.
     pub fn addresses(&self) -> anyhow::Result<Vec<SocketAddr>> {
+        let own = self.server.server_addr().to_ip();
+        let own = own.context("the service has no address")?;
         if !self.is_remote {
-            return Ok(vec![(Ipv4Addr::LOCALHOST, self.port).into()]);
+            return Ok(vec![own]);
         }
         let up = InterfaceFlags::IFF_UP;
         let interfaces = getifaddrs().context("cannot list the network interfaces")?;
         let addresses: Vec<SocketAddr> = interfaces
             .filter(|interface| interface.flags & (up | InterfaceFlags::IFF_LOOPBACK) == up)
             .filter_map(|interface| Some(interface.address?.as_sockaddr_in()?.ip()))
-            .map(|address| (IpAddr::V4(address), self.port).into())
+            .map(|address| (IpAddr::V4(address), own.port()).into())
             .collect();
         ensure!(
             !addresses.is_empty(),
@@ -145,55 +134,70 @@ impl Service {
 /// Removes the bar.
 impl Drop for Service {
     fn drop(&mut self) {
-        self.desk.state().bar.finish_and_clear();
+        self.desk.state().meter = None;
+        self.server.unblock();
     }
 }
 
 impl Desk {
-    /// Answers the requests of one connection, up to its end.
-    fn serve(&self, connection: &TcpStream) -> io::Result<()> {
-        connection.set_nodelay(true)?;
-        let mut stream = BufReader::new(connection);
-        while let Some(request) = Message::read(&mut stream)? {
-            let (status, body) = self.answer(&request);
-            http::write(connection, &format!("HTTP/1.1 {status}"), &[], Some(&body))?;
-        }
-        Ok(())
+    fn serve(&self, request: Request) {
+        let (status, body) = self.answer(&request);
+        // An error is one for the rank at the other end, too.
+        let _ = request.respond(Response::from_string(body).with_status_code(status));
     }
 
     /// The status and the body of the answer.
-    fn answer(&self, request: &Message) -> (&'static str, String) {
-        let mut words = request.start.split(' ');
-        let (method, path) = (words.next(), words.next().unwrap_or_default());
-        let number = path.strip_prefix("/square/");
+    fn answer(&self, request: &Request) -> (u16, String) {
+        let number = request.url().strip_prefix("/square/");
         let number = number.and_then(|number| number.parse::<u32>().ok());
-        match (method, path, number) {
-            (Some("POST"), "/session", _) => {
+        match (request.method(), request.url(), number) {
+            (Method::Post, "/session", _) => {
                 self.state().seen.sessions += 1;
-                ("200 OK", self.token.clone())
+                (200, self.token.clone())
             }
-            (Some("GET"), _, Some(number)) => {
-                let bearer = request.header("Authorization").unwrap_or_default();
-                if bearer.strip_prefix("Bearer ") != Some(&self.token) {
-                    return ("403 Forbidden", String::new());
-                }
-                let agent = request.header("User-Agent").unwrap_or_default();
-                let rank = agent.strip_prefix("rank/");
-                self.square(number, rank.and_then(|rank| rank.parse().ok()))
-            }
-            _ => ("404 Not Found", String::new()),
+            (Method::Get, _, Some(_)) if !self.is_authorized(request) => (403, String::new()),
+            (Method::Get, _, Some(number)) => self.square(number),
+            _ => (404, String::new()),
         }
     }
 
+    fn is_authorized(&self, request: &Request) -> bool {
+        let bearer = format!("Bearer {}", self.token);
+        let mut headers = request.headers().iter();
+        headers.any(|header| header.field.equiv("Authorization") && header.value == *bearer)
+    }
+
     /// The answer to a slow request, if there is capacity for it.
-    fn square(&self, number: u32, rank: Option<usize>) -> (&'static str, String) {
-        if !self.state().begin(rank, self.limit) {
-            return ("503 Service Unavailable", String::new());
+    fn square(&self, number: u32) -> (u16, String) {
+        if !self.begin() {
+            return (503, String::new());
         }
         thread::sleep(self.time);
         // Before the answer: a rank that has the answer lets the next one send a request.
-        self.state().end(rank);
-        ("200 OK", u64::from(number).pow(2).to_string())
+        self.end();
+        (200, u64::from(number).pow(2).to_string())
+    }
+
+    /// A request arrives. Returns whether there is capacity for it.
+    fn begin(&self) -> bool {
+        let mut state = self.state();
+        state.seen.most = state.seen.most.max(state.at_once + 1);
+        let has_room = state.at_once < self.limit;
+        if has_room {
+            state.at_once += 1;
+        } else {
+            state.seen.refused += 1;
+        }
+        state.show(self.requests);
+        has_room
+    }
+
+    /// A request is complete.
+    fn end(&self) {
+        let mut state = self.state();
+        state.at_once -= 1;
+        state.seen.answered += 1;
+        state.show(self.requests);
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -202,47 +206,21 @@ impl Desk {
 }
 
 impl State {
-    /// A request arrives. Returns whether there is capacity for it.
-    fn begin(&mut self, rank: Option<usize>, limit: u32) -> bool {
-        self.seen.most = self.seen.most.max(self.at_once + 1);
-        let has_room = self.at_once < limit;
-        if has_room {
-            self.at_once += 1;
-            self.mark(rank, Mark::IsServed);
-        } else {
-            self.seen.refused += 1;
-            self.mark(rank, Mark::Refused);
+    fn show(&mut self, requests: u32) {
+        if let Some(meter) = &mut self.meter {
+            meter.show(&so_far(&self.seen, self.at_once, requests));
         }
-        has_room
-    }
-
-    /// A request is complete.
-    fn end(&mut self, rank: Option<usize>) {
-        self.at_once -= 1;
-        self.seen.answered += 1;
-        self.mark(rank, Mark::Answered);
-        self.bar.inc(1);
-    }
-
-    fn mark(&mut self, rank: Option<usize>, mark: Mark) {
-        if let Some(place) = rank.and_then(|rank| self.marks.get_mut(rank)) {
-            *place = mark;
-        }
-        self.bar.set_message(picture(&self.marks));
     }
 }
 
-/// Shows the ranks that are served, a cross for each that was refused and has not tried again, and
-/// dots for the others.
-fn picture(marks: &[Mark]) -> String {
-    let width = marks.len().saturating_sub(1).to_string().len();
-    let cell = |(rank, mark): (usize, &Mark)| match mark {
-        Mark::Answered => format!("{:>width$}", "·"),
-        Mark::IsServed => format!("{rank:>width$}"),
-        Mark::Refused => format!("{:>width$}", "×"),
-    };
-    let cells: Vec<String> = marks.iter().enumerate().map(cell).collect();
-    format!("served: {}", cells.join(" "))
+/// What the bar shows.
+fn so_far(seen: &Seen, at_once: u32, requests: u32) -> Summary {
+    Summary {
+        open: requests.saturating_sub(seen.answered + at_once).into(),
+        running: at_once.into(),
+        done: seen.answered.into(),
+        ..Summary::default()
+    }
 }
 
 #[cfg(test)]
@@ -257,7 +235,6 @@ mod tests {
             limit: 2,
             time: TIME,
             requests: 3,
-            ranks: 12,
             is_remote,
         };
         Service::start(&plan).unwrap()
@@ -267,11 +244,11 @@ mod tests {
     fn one_more_than_its_limit_is_refused() {
         let service = service(false);
         let addresses = service.addresses().unwrap();
-        let connect = |rank| Client::connect(&addresses, rank, TIME).unwrap();
-        let token = &connect(0).log_in().unwrap();
+        let connect = || Client::connect(&addresses, TIME).unwrap();
+        let token = &connect().log_in().unwrap();
         let answers = thread::scope(|scope| {
-            let ask = |rank| scope.spawn(move || connect(rank).square(7, token).unwrap());
-            [0, 1, 2].map(ask).map(|thread| thread.join().unwrap())
+            let ask = |()| scope.spawn(move || connect().square(7, token).unwrap());
+            [(); 3].map(ask).map(|thread| thread.join().unwrap())
         });
         let refused = answers.iter().filter(|answer| answer.is_none()).count();
         assert!(answers.iter().flatten().all(|&square| square == 49));
@@ -279,7 +256,7 @@ mod tests {
         assert_eq!((refused, seen.refused, seen.answered), (1, 1, 2));
         assert_eq!((seen.most, seen.sessions), (3, 1));
         assert_eq!(
-            connect(2).square(u32::MAX, token).unwrap(),
+            connect().square(u32::MAX, token).unwrap(),
             Some(18446744065119617025)
         );
     }
@@ -288,7 +265,7 @@ mod tests {
     fn who_has_not_logged_in_is_not_served() {
         let service = service(false);
         let addresses = service.addresses().unwrap();
-        let mut client = Client::connect(&addresses, 0, TIME).unwrap();
+        let client = Client::connect(&addresses, TIME).unwrap();
         let error = client.square(7, "made up").unwrap_err();
         assert!(error.to_string().ends_with("403 Forbidden"), "{error}");
         assert_eq!(service.seen().answered, 0);
@@ -300,17 +277,7 @@ mod tests {
         // A machine without a network has none.
         for address in service.addresses().unwrap_or_default() {
             assert!(!address.ip().is_loopback());
-            Client::connect(&[address], 0, TIME).unwrap();
+            Client::connect(&[address], TIME).unwrap();
         }
-    }
-
-    #[test]
-    fn the_picture_shows_who_is_served() {
-        let mut marks = [Mark::Answered; 11];
-        marks[1] = Mark::Refused;
-        marks[10] = Mark::IsServed;
-        let expected = "served:  ·  ×  ·  ·  ·  ·  ·  ·  ·  · 10";
-        assert_eq!(picture(&marks), expected);
-        assert_eq!(picture(&marks[..2]), "served: · ×");
     }
 }

@@ -16,17 +16,14 @@ use std::{
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use mpisync::prelude::*;
-use mpisync_examples::{cli, progress::Progress, room::put_or_take};
+use mpisync::{batch::Meter, prelude::*};
+use mpisync_examples::{cli, room::put_or_take};
 
 mod counts;
 mod text;
 
 use counts::{Counts, Entry};
 use text::{Text, pieces};
-
-/// The number of bytes between two steps of the progress bar.
-const STEP: u64 = 1 << 16;
 
 /// Counts the words of text files on all ranks
 #[derive(Parser)]
@@ -50,7 +47,7 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
     let entries = RemoteChannel::builder(world, args.capacity).name("entries");
     let entries = entries.build()?;
     let start = Instant::now();
-    let mine = count(&mut ctrl, world, texts, &args.files)?;
+    let mine = count(&mut ctrl, texts, &args.files)?;
     let all = merge(&mut ctrl, entries, mine)?;
     let summary = verify(&mut ctrl, &args.files, &all, start.elapsed())?;
     ctrl.close()?;
@@ -64,16 +61,21 @@ fn run(world: &SimpleCommunicator, args: &Args) -> anyhow::Result<String> {
 #[mpisync::collective]
 fn count(
     ctrl: &mut WindowController,
-    world: &SimpleCommunicator,
     texts: RemoteChannel<Text>,
     files: &[PathBuf],
 ) -> anyhow::Result<Counts> {
     let mut counts = Counts::default();
     let (producer, mut consumer) = texts.split();
     if ctrl.is_master() {
-        let progress = Progress::bytes(world, length(files)?);
+        let (mut bytes, total) = (0, length(files)?);
+        let mut meter = Meter::new("bytes", &cli::so_far(bytes, total));
+        let mut has_read = |more| {
+            bytes += more;
+            // A file may have grown since.
+            meter.show(&cli::so_far(bytes.min(total), total));
+        };
         for file in files {
-            read(file, &producer, &consumer, &mut counts, &progress)
+            read(file, &producer, &consumer, &mut counts, &mut has_read)
                 .with_context(|| format!("cannot read {}", file.display()))?;
         }
     }
@@ -100,11 +102,10 @@ fn read(
     producer: &Producer<Text>,
     consumer: &Consumer<Text>,
     counts: &mut Counts,
-    progress: &Progress<'_>,
+    has_read: &mut impl FnMut(u64),
 ) -> anyhow::Result<()> {
     let mut file = BufReader::new(File::open(file)?);
     let mut line = Vec::new();
-    let mut unreported = 0;
     while file.read_until(b'\n', &mut line)? > 0 {
         for piece in pieces(&normal(&line)) {
             let Some(text) = Text::of(piece) else {
@@ -116,14 +117,9 @@ fn read(
                 Ok(())
             })?;
         }
-        unreported += line.len() as u64;
-        if unreported >= STEP {
-            progress.finished(unreported);
-            unreported = 0;
-        }
+        has_read(line.len() as u64);
         line.clear();
     }
-    progress.finished(unreported);
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! The display of a progress: a bar on a terminal, lines elsewhere.
 
 use crate::batch::Summary;
-use crate::batch::progress::pace::{Pace, counts};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use crate::batch::progress::pace::{Pace, counts, troubles};
+use crate::batch::progress::terminal::Terminal;
+use console::{measure_text_width, truncate_str};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 use std::fmt;
 use std::io;
 use std::io::Write;
@@ -12,9 +14,21 @@ use std::time::{Duration, Instant};
 pub(super) const BAR: Duration = Duration::from_millis(100);
 /// The default time between two lines.
 pub(super) const LINES: Duration = Duration::from_secs(5);
+/// The shortest such time, for those who show counts more often.
+const OFTEN: Duration = Duration::from_millis(50);
+/// The shortest bar, in columns. Figures are left out so that it fits.
+const SHORTEST: usize = 10;
 
 /// Shows the progress of tasks on standard error: a bar if that is a terminal, and otherwise a line
 /// every few seconds.
+///
+/// Under MPI's launcher the standard error of a rank is a pipe, so the bar is drawn on the terminal
+/// behind the standard error of the launcher. There are lines if that is no terminal, if the
+/// launcher runs on another host or in the background, if the terminal stops processes in the
+/// background that write (`stty tostop`), and if `TERM` is unset or `dumb`. The bar has no colours
+/// and takes one line, whatever the width of the terminal. Output of the ranks in between begins on
+/// a line of its own, and so does the launcher's report if the job is stopped. While the launcher is
+/// suspended or in the background nothing is drawn.
 ///
 /// [`Batch::progress`](crate::Batch::progress) uses one. A program that has counts from elsewhere,
 /// from a [`Directory`](crate::batch::directory::Directory) for example, makes one of its own.
@@ -42,7 +56,13 @@ pub struct Meter {
 }
 
 enum Output {
-    Bar(ProgressBar),
+    Bar {
+        bar: ProgressBar,
+        /// Returns the width of the terminal, which may change.
+        width: Box<dyn Fn() -> u16 + Send>,
+        /// When it was drawn last.
+        at: Option<Instant>,
+    },
     Lines {
         to: Box<dyn Write + Send>,
         at: Instant,
@@ -55,10 +75,9 @@ impl Meter {
     /// Begins with these counts. Tasks that are done in them do not count for the rate and the time
     /// left. The name begins each line.
     pub fn new(name: impl Into<String>, first: &Summary) -> Self {
-        let target = ProgressDrawTarget::stderr();
-        match target.is_hidden() {
-            true => Self::with_lines(name, first, Box::new(io::stderr())),
-            false => Self::with_bar(name, first, target),
+        match Terminal::find() {
+            Some(terminal) => Self::with_bar(name, first, terminal),
+            None => Self::with_lines(name, first, Box::new(io::stderr())),
         }
     }
 
@@ -74,14 +93,15 @@ impl Meter {
     pub(super) fn with_bar(
         name: impl Into<String>,
         first: &Summary,
-        target: ProgressDrawTarget,
+        terminal: impl TermLike + Clone + 'static,
     ) -> Self {
-        let name = name.into();
+        let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let style = ProgressStyle::with_template("{prefix}: [{wide_bar}] {msg}");
         let bar = ProgressBar::with_draw_target(Some(first.total()), target)
-            .with_style(style.expect("no unknown keys"))
-            .with_prefix(name.clone());
-        Self::with(name, first, Output::Bar(bar))
+            .with_style(style.expect("no unknown keys"));
+        let width = Box::new(move || terminal.width());
+        let at = None;
+        Self::with(name.into(), first, Output::Bar { bar, width, at })
     }
 
     fn with(name: String, first: &Summary, output: Output) -> Self {
@@ -108,7 +128,7 @@ impl Meter {
     /// The time until the counts are to be shown again.
     pub fn pause(&self) -> Duration {
         match &self.output {
-            Output::Bar(_) => BAR,
+            Output::Bar { .. } => BAR,
             // With a period of zero there are lines all the time.
             Output::Lines { at, .. } => self.every.saturating_sub(at.elapsed()).max(BAR / 10),
         }
@@ -118,7 +138,8 @@ impl Meter {
     pub fn show(&mut self, now: &Summary) {
         self.note_end(now);
         match &self.output {
-            Output::Bar(_) => self.draw(now, now.is_over()),
+            Output::Bar { at: Some(at), .. } if at.elapsed() < OFTEN && !now.is_over() => {}
+            Output::Bar { .. } => self.draw(now, now.is_over()),
             Output::Lines { at, .. } if at.elapsed() < self.every => {}
             Output::Lines { .. } => self.write(now, now.is_over()),
         }
@@ -129,7 +150,7 @@ impl Meter {
         self.note_end(now);
         self.draw(now, true);
         self.write(now, true);
-        if let Output::Bar(bar) = &self.output {
+        if let Output::Bar { bar, .. } = &self.output {
             bar.abandon();
         }
     }
@@ -146,15 +167,39 @@ impl Meter {
         self.over.unwrap_or_else(|| self.since.elapsed())
     }
 
-    fn draw(&self, now: &Summary, is_last: bool) {
-        if let Output::Bar(bar) = &self.output {
-            let (total, over) = (now.total(), now.total() - now.open - now.running);
-            let pace = self.pace.text(now, self.elapsed(), is_last, ", ");
-            bar.set_length(total);
-            bar.set_position(over);
-            // All figures in one call, because each call may draw.
-            bar.set_message(format!("{over}/{total}, {}{pace}", counts(now)));
+    fn draw(&mut self, now: &Summary, is_last: bool) {
+        let Output::Bar { width, .. } = &self.output else {
+            return;
+        };
+        let (room, name) = (room_of(width()), measure_text_width(&self.name));
+        let figures = self.figures(now, is_last, room.saturating_sub(name.min(room / 5)));
+        let left = room.saturating_sub(measure_text_width(&figures));
+        let name = truncate_str(&self.name, left.min(name), "…").into_owned();
+        if let Output::Bar { bar, at, .. } = &mut self.output {
+            *at = Some(Instant::now());
+            // Each of these calls draws.
+            bar.update(|state| {
+                state.set_len(now.total());
+                state.set_pos(now.total() - now.open - now.running);
+            });
+            if bar.prefix() != name {
+                bar.set_prefix(name);
+            }
+            bar.set_message(figures);
         }
+    }
+
+    /// As many figures as there is room for, in columns.
+    fn figures(&self, now: &Summary, is_last: bool, room: usize) -> String {
+        let (total, over) = (now.total(), now.total() - now.open - now.running);
+        let pace = self.pace.text(now, self.elapsed(), is_last, ", ");
+        let troubles = troubles(now);
+        let all = format!("{over}/{total}, {}{pace}", counts(now));
+        let fewer = format!("{over}/{total}{troubles}{pace}");
+        let few = format!("{over}/{total}{troubles}");
+        let mut choices = [all, fewer, few].into_iter();
+        let fits = choices.find(|text| measure_text_width(text) <= room);
+        fits.unwrap_or_else(|| format!("{over}/{total}"))
     }
 
     fn write(&mut self, now: &Summary, is_last: bool) {
@@ -176,12 +221,18 @@ impl Meter {
     }
 }
 
+/// The columns for the name and the figures beside the shortest bar.
+fn room_of(width: u16) -> usize {
+    let rest = SHORTEST + ": [".len() + "] ".len();
+    usize::from(width).saturating_sub(rest)
+}
+
 impl fmt::Debug for Meter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Meter")
             .field("name", &self.name)
             .field("first", &self.pace.first)
-            .field("is_bar", &matches!(self.output, Output::Bar(_)))
+            .field("is_bar", &matches!(self.output, Output::Bar { .. }))
             .finish_non_exhaustive()
     }
 }

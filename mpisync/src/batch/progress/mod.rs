@@ -2,6 +2,7 @@
 
 mod meter;
 mod pace;
+mod terminal;
 
 pub use crate::batch::progress::meter::Meter;
 
@@ -54,9 +55,10 @@ impl Batch {
     /// are done, have failed and run, the rate per second, and the time left. Not collective; on
     /// other ranks nothing is shown.
     ///
-    /// If standard error is a terminal, the progress is a bar, and otherwise a line every few
-    /// seconds and one at the end; most MPI launchers put a pipe there. The rate counts the tasks
-    /// that have ended since this call, so that it is right in a job that continues another one.
+    /// On a terminal the progress is a bar, also on that of an MPI launcher on the host of the root,
+    /// and elsewhere a line every few seconds and one at the end; see [`Meter`]. The rate counts the
+    /// tasks that have ended since this call, so that it is right in a job that continues another
+    /// one.
     ///
     /// A thread counts the tasks, without MPI and without delaying other ranks. It uses at most one
     /// percent of a core: it counts ten million tasks once a second. If the system has no thread

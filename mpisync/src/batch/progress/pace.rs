@@ -68,6 +68,15 @@ pub(super) fn counts(now: &Summary) -> String {
     text
 }
 
+/// The counts of tasks with which something is wrong. Begins with a separator unless it is empty.
+pub(super) fn troubles(now: &Summary) -> String {
+    let counts = [(now.failed, "failed"), (now.invalid, "invalid")];
+    let counts = counts.into_iter().filter(|(count, _)| *count > 0);
+    counts
+        .map(|(count, what)| format!(", {count} {what}"))
+        .collect()
+}
+
 pub(super) fn in_words_rate(rate: f64) -> String {
     /// The smallest value that is not 0 with one decimal.
     const LEAST: f64 = 0.1;

@@ -15,6 +15,7 @@ use mpisync::batch::directory::{Directory, Options};
 use mpisync::batch::{State, StopCause, StopOn};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::{Launch, Running};
+use mpisync_tests::signals::{Signal, send};
 
 use super::{sizes, sum};
 
@@ -96,9 +97,9 @@ fn condition_of_one_rank_stops_all(job: &Job) {
     }
 }
 
-fn send(process: u64, signal: i32) {
-    // SAFETY: plain system call; the process is a rank of this job, which handles the signal.
-    assert_eq!(unsafe { libc::kill(process as i32, signal) }, 0);
+/// The process is a rank of this job, which handles the signal.
+fn terminate(process: u64) {
+    send(process, Signal::TERM).expect("it runs");
 }
 
 fn signal_stops_all(job: &Job) {
@@ -114,12 +115,12 @@ fn signal_stops_all(job: &Job) {
             if job.rank == 0 && mine == 4 {
                 // To all, as a batch system does. Other hosts have other processes.
                 let last = if is_on_one_node { job.size } else { 1 };
-                (0..last).for_each(|rank| send(process(rank).load(SeqCst), SIGTERM));
+                (0..last).for_each(|rank| terminate(process(rank).load(SeqCst)));
             }
         });
         has_stopped(job, &mut batch, mine, StopCause::Signal(SIGTERM), None);
         // A further one does no harm as long as the batch is there.
-        send(std::process::id().into(), SIGTERM);
+        terminate(std::process::id().into());
         job.world.barrier();
     }
 }
@@ -266,7 +267,7 @@ fn job_that_gets_a_signal_is_continued(ranks: usize) {
         thread::sleep(Duration::from_millis(2));
     }
     for process in lines("processes") {
-        send(process.parse().unwrap(), SIGTERM);
+        terminate(process.parse().unwrap());
     }
     let ended = first.finish(limit);
     assert!(ended.succeeded(), "{}", ended.report());

@@ -10,6 +10,7 @@ use mpisync::batch::directory::{Directory, DirectoryError, Options};
 use mpisync::batch::{BatchError, State};
 use mpisync::{Batch, CreateError};
 use mpisync_tests::job::Job;
+use rustix::process::{Resource, Rlimit, setrlimit};
 
 use super::{run_all, sizes, sum};
 
@@ -24,20 +25,13 @@ mpisync_tests::cases!(on [1, 2, 4]:
 
 /// Forbids this process to write files, as `ulimit -f 0` does, or allows it again.
 fn may_write(may: bool) {
-    let most = match may {
-        true => libc::RLIM_INFINITY,
-        false => 0,
+    // SAFETY: a signal that is ignored runs no handler.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+    let limit = Rlimit {
+        current: if may { None } else { Some(0) },
+        maximum: None,
     };
-    let limit = libc::rlimit {
-        rlim_cur: most,
-        rlim_max: libc::RLIM_INFINITY,
-    };
-    // SAFETY: a signal that is ignored runs no handler, and the limit is read from a live variable.
-    let set = unsafe {
-        libc::signal(libc::SIGXFSZ, libc::SIG_IGN);
-        libc::setrlimit(libc::RLIMIT_FSIZE, &limit)
-    };
-    assert_eq!(set, 0, "the limit is set");
+    setrlimit(Resource::Fsize, limit).expect("the limit is set");
 }
 
 fn made(job: &Job, each: i32, tasks: usize, path: &Path) -> Batch {

@@ -16,6 +16,7 @@ use mpisync::{
 };
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
+use mpisync_tests::signals::{Signal, send};
 
 use super::{READY, await_death, die, ready, survived};
 
@@ -466,7 +467,7 @@ fn assert_is_silent(error: &BarrierError, leader: i32) {
 }
 
 /// Stops these processes, in rank 0's or in the other host, by a process of the host that goes on.
-struct Stopped(Vec<i32>);
+struct Stopped(Vec<u64>);
 
 impl Stopped {
     /// All ranks call this. Returns on one rank of the host that is not `leader`'s: with the stopped
@@ -482,25 +483,25 @@ impl Stopped {
         }
         let its = (0..job.size).filter(|&rank| hosts.leader_of[rank as usize] == leader);
         let its = its.filter(|&rank| is_meant(rank == leader));
-        let process = |rank| job.scratch.word(PROCESSES + rank as usize).load(SeqCst) as i32;
+        let process = |rank| job.scratch.word(PROCESSES + rank as usize).load(SeqCst);
         let stopped = Self(its.map(process).collect());
         // The others are in their waits by then.
         thread::sleep(Duration::from_millis(200));
-        stopped.signal(libc::SIGSTOP);
+        stopped.signal(Signal::STOP);
         Some(stopped)
     }
 
-    fn signal(&self, signal: i32) {
+    fn signal(&self, signal: Signal) {
         for &process in &self.0 {
-            // SAFETY: a plain system call; the process is a rank of this job.
-            unsafe { libc::kill(process, signal) };
+            // It may have ended.
+            let _ = send(process, signal);
         }
     }
 }
 
 impl Drop for Stopped {
     fn drop(&mut self) {
-        self.signal(libc::SIGCONT);
+        self.signal(Signal::CONT);
     }
 }
 

@@ -9,6 +9,7 @@ use mpisync::{Barrier, Condvar, Latch, LockError, Mutex, OnceShared, Semaphore, 
 use mpisync_tests::job::Job;
 use mpisync_tests::panics::expect_panic;
 use mpisync_tests::scratch::until;
+use mpisync_tests::signals::{Signal, send};
 
 use super::{
     COUNT, LONG, PROCESS, READY, assert_holder_died, await_death, die, kill_waiting_victim, ready,
@@ -137,8 +138,7 @@ pub(super) fn kill_busy_victim(job: &Job) {
         thread::spawn(move || {
             until("the victim", || is_ready.load(SeqCst) != 0);
             thread::sleep(Duration::from_millis(60));
-            // SAFETY: a plain system call; the process is a rank of this job.
-            unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGKILL) };
+            send(process.load(SeqCst), Signal::KILL).expect("it waits");
         });
     }
 }

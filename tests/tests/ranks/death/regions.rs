@@ -8,6 +8,7 @@ use mpisync::ndarray::Ix1;
 use mpisync::{LockError, Region};
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
+use mpisync_tests::signals::{Signal, send};
 
 use super::{
     LONG, PROCESS, READY, assert_holder_died, await_death, die, kill_waiting_victim, ready,
@@ -101,8 +102,7 @@ fn root_of_a_region_dies(job: &Job) {
         thread::spawn(move || {
             until("the root to set", || is_ready.load(SeqCst) != 0);
             thread::sleep(Duration::from_millis(100));
-            // SAFETY: a plain system call; the process is a rank of this job.
-            unsafe { libc::kill(process.load(SeqCst) as i32, libc::SIGKILL) };
+            send(process.load(SeqCst), Signal::KILL).expect("it waits");
         });
     }
     for stamp in 1.. {

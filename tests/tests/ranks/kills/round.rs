@@ -13,6 +13,7 @@ use mpisync_tests::job::{Job, remove_mapped_files};
 use mpisync_tests::outcome::name_of;
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::until;
+use mpisync_tests::signals::die;
 
 use super::RANKS;
 use super::words::{ARRIVED, FAILED_TO_MAKE, PROCESS};
@@ -203,8 +204,7 @@ fn kill_after(delay: Duration) {
         while begin.elapsed() < delay {
             hint::spin_loop();
         }
-        // SAFETY: plain system call on this very process.
-        unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
+        die();
     });
 }
 

@@ -3,7 +3,8 @@
 use crate::batch::Summary;
 use crate::batch::progress::meter::{BAR, LINES, Meter};
 use crate::batch::progress::tests::Paper;
-use indicatif::{ProgressDrawTarget, TermLike};
+use console::measure_text_width;
+use indicatif::TermLike;
 use std::io;
 use std::io::Write;
 use std::time::{Duration, Instant};
@@ -23,19 +24,24 @@ const OVER: Summary = Summary {
     invalid: 0,
 };
 
-/// A terminal that records its output.
-#[derive(Debug, Default)]
-struct Screen(Paper);
+/// A terminal of a width that records its output.
+#[derive(Clone, Debug)]
+struct Screen(u16, Paper);
 
 impl Screen {
     fn put(&self, text: &str) -> io::Result<()> {
-        self.0.clone().write_all(text.as_bytes())
+        self.1.clone().write_all(text.as_bytes())
+    }
+
+    fn last_drawn(&self) -> String {
+        let drawn = self.1.text();
+        drawn.rsplit('\r').next().expect("there is one").to_owned()
     }
 }
 
 impl TermLike for Screen {
     fn width(&self) -> u16 {
-        100
+        self.0
     }
     fn move_cursor_up(&self, _: usize) -> io::Result<()> {
         Ok(())
@@ -66,11 +72,10 @@ impl TermLike for Screen {
 
 #[test]
 fn a_bar_is_drawn_and_left_as_it_was_last() {
-    let paper = Paper::default();
-    let target = ProgressDrawTarget::term_like(Box::new(Screen(paper.clone())));
-    let mut meter = Meter::with_bar("b", &OPEN, target);
+    let screen = Screen(100, Paper::default());
+    let mut meter = Meter::with_bar("b", &OPEN, screen.clone());
     meter.show(&OPEN);
-    let drawn = paper.text();
+    let drawn = screen.last_drawn();
     assert!(drawn.starts_with("b: ["), "{drawn}");
     assert!(
         drawn.ends_with("] 7/10, 7 done, 0 failed, 0 running"),
@@ -78,23 +83,49 @@ fn a_bar_is_drawn_and_left_as_it_was_last() {
     );
     assert_eq!(meter.pause(), BAR);
     meter.finish(&OVER);
-    let drawn = paper.text();
-    let last = drawn.rsplit('\r').next().expect("there is one");
+    let last = screen.last_drawn();
     assert!(
         last.contains("] 10/10, 9 done, 1 failed, 0 running, "),
-        "{drawn}"
+        "{last}"
     );
-    assert!(last.contains("/s, after 0 s"), "{drawn}");
+    assert!(last.contains("/s, after 0 s"), "{last}");
 }
 
 #[test]
 fn a_bar_that_ends_early_is_not_full() {
-    let paper = Paper::default();
-    let target = ProgressDrawTarget::term_like(Box::new(Screen(paper.clone())));
-    Meter::with_bar("b", &OPEN, target).finish(&OPEN);
-    let drawn = paper.text();
-    let last = drawn.rsplit('\r').next().expect("there is one");
-    assert!(last.contains("] 7/10, "), "{drawn}");
+    let screen = Screen(100, Paper::default());
+    Meter::with_bar("b", &OPEN, screen.clone()).finish(&OPEN);
+    let last = screen.last_drawn();
+    assert!(last.contains("] 7/10, "), "{last}");
+}
+
+#[test]
+fn a_bar_takes_one_line_of_any_width() {
+    let many = Summary {
+        open: 123_456,
+        running: 1024,
+        done: 9_000_000,
+        failed: 77,
+        invalid: 0,
+    };
+    for name in ["survey", "a-survey-of-all-there-is-with-解析-in-its-name"] {
+        for width in 40..200 {
+            let screen = Screen(width, Paper::default());
+            let first = Summary {
+                done: 8_999_000,
+                ..many
+            };
+            let mut meter = Meter::with_bar(name, &first, screen.clone());
+            meter.since -= Duration::from_secs(100);
+            meter.show(&many);
+            let drawn = screen.last_drawn();
+            assert_eq!(measure_text_width(&drawn), usize::from(width), "{drawn}");
+            assert!(drawn.contains("9000077/9124557"), "{drawn}");
+            assert!(width < 60 || drawn.contains(", 77 failed"), "{drawn}");
+            let has_pace = drawn.contains("/s, 3 h 27 min left");
+            assert!(width < 80 || has_pace, "{drawn}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Rates, and the time left.
 
 use crate::batch::Summary;
-use crate::batch::progress::pace::{Pace, counts, in_words, in_words_rate};
+use crate::batch::progress::pace::{Pace, counts, in_words, in_words_rate, troubles};
 use std::time::Duration;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -74,6 +74,12 @@ fn it_says_what_it_knows() {
     assert_eq!(counts(&now), "9 done, 0 failed, 2 running");
     let invalid = Summary { invalid: 3, ..now };
     assert_eq!(counts(&invalid), "9 done, 0 failed, 2 running, 3 invalid");
+    assert_eq!(troubles(&now), "");
+    let failed = Summary {
+        failed: 1,
+        ..invalid
+    };
+    assert_eq!(troubles(&failed), ", 1 failed, 3 invalid");
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! The examples on real ranks, which the launcher in `TEST_MPIEXEC` starts, or `mpiexec`. Most check their results
 //! themselves; here they have to say so, and other programs have to read the files that they write.
 
+mod bars;
+
 use std::env;
 use std::fmt::Display;
 use std::fs;

@@ -1,6 +1,9 @@
-//! A terminal of a test's own, in which a program runs.
+//! A terminal of a test's own, in which a program runs. The tests of several crates use it.
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use vt100::Parser;
+
+use rustix::process::{Pid, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, ioctl_tiocgptpeer, openpt, unlockpt};
 use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use std::fs::File;
@@ -26,13 +29,17 @@ pub struct Terminal {
 
 /// What it shows.
 pub struct Shown {
-    pub parser: vt100::Parser,
+    /// The screen, and what has left it at the top.
+    pub parser: Parser,
     /// All that was written.
     pub bytes: Vec<u8>,
 }
 
 impl Terminal {
-    /// Starts a program in a terminal of this size.
+    /// Starts a program in a terminal of this size, whose name is `xterm`.
+    ///
+    /// # Panics
+    /// If the system has no terminal or no such program.
     pub fn start(mut program: Command, columns: u16, rows: u16) -> Self {
         let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
         let own = openpt(flags).expect("there are terminals");
@@ -53,7 +60,7 @@ impl Terminal {
         drop(program);
         let own = File::from(own);
         let shown = Arc::new(Mutex::new(Shown {
-            parser: vt100::Parser::new(rows, columns, 1000),
+            parser: Parser::new(rows, columns, 1000),
             bytes: Vec::new(),
         }));
         let reader = {
@@ -77,8 +84,20 @@ impl Terminal {
         }
     }
 
+    /// What it shows now. The output waits as long as the value is there.
+    ///
+    /// # Panics
+    /// If the thread that reads has.
     pub fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().expect("no test has failed")
+    }
+
+    /// The rows of the screen. In the [text](Self::text), one that goes on in the next row is joined
+    /// with it.
+    pub fn rows(&self) -> Vec<String> {
+        let shown = self.shown();
+        let screen = shown.parser.screen();
+        screen.rows(0, screen.size().1).collect()
     }
 
     /// The lines on the screen.
@@ -87,6 +106,9 @@ impl Terminal {
     }
 
     /// Waits until the screen is as the test wants it.
+    ///
+    /// # Panics
+    /// If that takes more than 30 seconds.
     #[track_caller]
     pub fn wait_for(&self, is_so: impl Fn(&str) -> bool) {
         let start = Instant::now();
@@ -96,23 +118,42 @@ impl Terminal {
         }
     }
 
+    /// Types this text.
+    ///
+    /// # Panics
+    /// If the terminal takes no more.
     pub fn press(&mut self, key: &str) {
         let pressed = self.own.write_all(key.as_bytes());
         pressed.expect("it is a terminal");
     }
 
+    /// Sends a signal to the program.
+    ///
+    /// # Panics
+    /// If it has ended.
     pub fn signal(&self, signal: Signal) {
         let process = Pid::from_child(&self.child);
         kill_process(process, signal).expect("it runs");
     }
 
     /// Whether typed characters are shown.
+    ///
+    /// # Panics
+    /// Never: it is a terminal.
     pub fn has_echo(&self) -> bool {
         let attributes = tcgetattr(&self.other).expect("it is a terminal");
         attributes.local_modes.contains(LocalModes::ECHO)
     }
 
+    /// The process of the program.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for the end of the program, and returns its exit code.
+    ///
+    /// # Panics
+    /// If that takes more than 30 seconds.
     #[track_caller]
     pub fn end(&mut self) -> Option<i32> {
         let start = Instant::now();
