@@ -196,7 +196,7 @@ impl Check<'_> {
         let mut check = self.tools.cargo();
         check.current_dir(&copy.root);
         run(check.args(["check", "--workspace", "--all-features"])).context(
-            "the least version of a dependency that a Cargo.toml allows is too low for the code",
+            "the packages do not compile with the least versions of dependencies that their Cargo.toml allow",
         )?;
         Ok(None)
     }
