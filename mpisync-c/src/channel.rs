@@ -87,11 +87,11 @@ impl Arguments<'_> {
     fn make(self, message_size: usize) -> Result<Channel, Failure> {
         match message_size {
             0..=56 => self.make_of::<64>(),
-            ..=248 => self.make_of::<256>(),
-            ..=1016 => self.make_of::<1024>(),
-            ..=4088 => self.make_of::<4096>(),
-            ..=16376 => self.make_of::<16384>(),
-            ..=MOST => self.make_of::<65536>(),
+            57..=248 => self.make_of::<256>(),
+            249..=1016 => self.make_of::<1024>(),
+            1017..=4088 => self.make_of::<4096>(),
+            4089..=16376 => self.make_of::<16384>(),
+            16377..=MOST => self.make_of::<65536>(),
             _ => Err(invalid(format!(
                 "`message_size` is {message_size}, and a message has at most {MOST} bytes; put larger data into a region, and \
                  send where it lies"

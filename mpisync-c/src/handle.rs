@@ -161,7 +161,11 @@ mod tests {
     #[test]
     fn a_handle_names_its_object_until_it_is_removed() {
         let (first, second) = (add(Number(1)).unwrap(), add(Number(2)).unwrap());
-        with::<Number, _>(first, |number| Ok(number.0 += 10)).unwrap();
+        with::<Number, _>(first, |number| {
+            number.0 += 10;
+            Ok(())
+        })
+        .unwrap();
         assert_eq!(remove::<Number>(first, |_| Ok(())).unwrap().0, 11);
         let third = add(Number(3)).unwrap();
         assert_ne!(first, third, "the place is used again, the handle is not");
