@@ -21,6 +21,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::panic::Location;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 /// A shared object, as one rank sees it. Dropping it is local.
@@ -48,6 +49,12 @@ impl ThreadObject {
     /// The rank that the thread will be.
     pub(crate) fn rank(&self) -> i32 {
         self.domain.topology().rank() as i32
+    }
+
+    /// [`Domain::first_panicked`].
+    pub(crate) fn first_panicked(&self) -> Arc<AtomicU32> {
+        let first = self.domain.first_panicked();
+        first.expect("a domain of threads")
     }
 
     /// Makes this thread the rank.
@@ -85,7 +92,8 @@ impl Object {
         size: usize,
         layout: &impl Layout,
     ) -> impl Iterator<Item = ThreadObject> {
-        let domains = Domain::of_threads(size);
+        let length = Block::length(layout, &Topology::one_node(0, size));
+        let domains = Domain::of_threads(size, length);
         let extent = allocate(&domains[0], layout);
         let object = move |domain| ThreadObject { domain, extent };
         domains.into_iter().map(object)

@@ -245,8 +245,53 @@ fn a_wait_of_a_thread_says_for_whom() {
         });
         let text = reports[1].as_ref().expect("a timeout").to_string();
         assert!(text.contains("rank 0"), "{text}");
-        assert!(text.contains("tests/threads.rs"), "{text}");
+        assert!(text.contains("taken at"), "{text}");
         assert!(text.contains("something else than mpisync"), "{text}");
+    });
+}
+
+#[test]
+fn the_panic_that_goes_on_is_the_one_that_the_others_saw() {
+    /// A value that takes its time to be dropped.
+    struct Slow;
+
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            thread::sleep(Duration::from_millis(500));
+        }
+    }
+
+    within(LIMIT, || {
+        let run = || {
+            ranks(4).run(|ctrl| {
+                // It is dropped after the controller.
+                let _slow = (ctrl.rank() == 3).then_some(Slow);
+                let mut ctrl = ctrl;
+                assert!(ctrl.rank() != 3, "the cause");
+                match ctrl.on(3).expect("it is a rank").single_write() {
+                    Access::Writer(fence) => fence.share(0),
+                    Access::Excluded(fence) => fence.collect(),
+                }
+                .expect("the writer comes")
+            })
+        };
+        let panic = catch_unwind(AssertUnwindSafe(run)).expect_err("a rank panics");
+        assert_eq!(panic.downcast_ref::<&str>(), Some(&"the cause"));
+    });
+}
+
+#[test]
+fn as_many_threads_as_there_may_be_lock_and_share() {
+    within(LIMIT, || {
+        let values = ranks(ThreadRanks::MAX_THREADS).run(|mut ctrl| {
+            drop(ctrl.write());
+            match ctrl.single_write() {
+                Access::Writer(fence) => fence.share(7),
+                Access::Excluded(fence) => fence.collect(),
+            }
+            .expect("all ranks come")
+        });
+        assert_eq!(values, [7; ThreadRanks::MAX_THREADS]);
     });
 }
 

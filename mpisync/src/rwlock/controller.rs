@@ -21,7 +21,7 @@ use std::time::Duration;
 /// share: a file, a directory, a service.
 ///
 /// Made by [`sync`](crate::sync()), [`WindowController::builder`], or, for one process without MPI,
-/// [`WindowController::local`]. It stays on the thread that made it. Dropping it is local: the other
+/// [`WindowController::local`] and [`WindowController::threads`]. It stays on the thread that made it. Dropping it is local: the other
 /// ranks may go on using theirs.
 ///
 /// ```

@@ -4,11 +4,9 @@ use crate::error::CreateError;
 use crate::object::{Object, ThreadObject};
 use crate::rwlock::controller::{CONTROLLER, WindowController};
 use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
-use crate::shm::lock;
-use std::any::Any;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Mutex;
-use std::thread;
+use std::panic::resume_unwind;
+use std::sync::atomic::Ordering;
+use std::thread::{self, ScopedJoinHandle};
 
 /// Ranks that are threads of this process and share one controller, each of which still has to get its
 /// thread.
@@ -27,7 +25,7 @@ impl WindowController {
     /// take a controller. Needs no MPI, neither to run nor (without the feature `mpi`) to build.
     ///
     /// The threads lock, share values and make collective calls as ranks of one node do, by the same
-    /// code over memory on the heap. The master is rank 0. A rank has ended when its controller is
+    /// code over memory of this process. The master is rank 0. A rank has ended when its controller is
     /// dropped, or with its thread; those that wait for it get an error such as
     /// [`CollectiveError::RankEnded`](crate::error::CollectiveError::RankEnded).
     ///
@@ -70,29 +68,28 @@ impl ThreadRanks {
     /// the ranks. Waits for all of them.
     ///
     /// # Panics
-    /// If `work` panics on a rank, with that panic; of several, the first.
+    /// If `work` panics on a rank, with that panic; of several, with that of the rank whose controller
+    /// was the first to be dropped in a panic.
     pub fn run<T: Send>(self, work: impl Fn(WindowController) -> T + Sync) -> Vec<T> {
-        let first_panic: Mutex<Option<Box<dyn Any + Send>>> = Mutex::new(None);
-        let run = |rank: ThreadRank| {
-            let work = AssertUnwindSafe(|| work(rank.controller()));
-            catch_unwind(work).map_err(|panic| {
-                lock(&first_panic).get_or_insert(panic);
-            })
-        };
-        let values: Result<Vec<T>, ()> = thread::scope(|scope| {
-            let run = &run;
-            let ranks = self.0.into_iter();
-            let threads: Vec<_> = ranks.map(|rank| scope.spawn(move || run(rank))).collect();
-            let values = threads.into_iter().map(|thread| {
-                let ended = thread.join();
-                ended.unwrap_or_else(|panic| resume_unwind(panic))
-            });
-            values.collect()
+        let first_panicked = self.0[0].0.first_panicked();
+        let ended: Vec<thread::Result<T>> = thread::scope(|scope| {
+            let work = &work;
+            let begin = |rank: ThreadRank| scope.spawn(move || work(rank.controller()));
+            let threads: Vec<_> = self.0.into_iter().map(begin).collect();
+            threads.into_iter().map(ScopedJoinHandle::join).collect()
         });
-        values.unwrap_or_else(|()| {
-            let panic = lock(&first_panic).take();
-            resume_unwind(panic.expect("a rank has panicked"))
-        })
+        let first = first_panicked.load(Ordering::Relaxed) as usize;
+        let (mut values, mut panics) = (Vec::with_capacity(ended.len()), Vec::new());
+        for (rank, ended) in ended.into_iter().enumerate() {
+            match ended {
+                Ok(value) => values.push(value),
+                Err(panic) => panics.push((rank + 1 != first, panic)),
+            }
+        }
+        if let Some((_, panic)) = panics.into_iter().min_by_key(|(is_later, _)| *is_later) {
+            resume_unwind(panic);
+        }
+        values
     }
 }
 

@@ -174,11 +174,12 @@ impl Segment {
         &self.member(self.me).wait
     }
 
-    /// From now on calls of this process, or of this thread if that is a rank by itself, are recorded
-    /// here if they wait. `ranks` are those of this node.
-    pub(crate) fn record_waits(&self, ranks: &[u32]) {
+    /// From now on calls of this process, or of the thread with this number, are recorded here if they
+    /// wait. `ranks` are those of this node.
+    pub(crate) fn record_waits(&self, ranks: &[u32], thread: Option<u64>) {
         let news = Self::news_at(self.shape);
-        records::register(&self.first, Self::members_at(), self.me, ranks, news);
+        let members = Self::members_at();
+        records::register(&self.first, members, self.me, ranks, thread, news);
     }
 
     /// The news of other hosts, if there are any.

@@ -15,7 +15,7 @@ impl Domain {
     /// Finds out which ranks can be watched, and makes this rank's waits visible to them; called
     /// after all of them have stored their processes. Returns whether all can be watched.
     pub(crate) fn watch(&self) -> bool {
-        self.segment.record_waits(self.topology.local_ranks());
+        self.segment.record_waits(self.topology.local_ranks(), None);
         let namespace = |local_rank| {
             let member = self.segment.member(local_rank);
             member.namespace.load(Ordering::Relaxed)

@@ -54,12 +54,14 @@ pub(crate) struct Domain {
 }
 
 /// What the ranks of a domain are.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum RanksAre {
     /// This process alone.
     ThisProcess,
     /// Threads of this process.
-    Threads,
+    Threads {
+        /// One more than the rank that was the first to end by a panic; 0 if none has.
+        first_panicked: Arc<std::sync::atomic::AtomicU32>,
+    },
     /// The processes of a communicator.
     Processes,
 }
@@ -102,7 +104,7 @@ impl Domain {
         };
         let segment = Segment::new(first, local_rank, shape);
         let this = Process::this();
-        let can_fence = can_run_heavy_fence(reach(ranks_are, &topology));
+        let can_fence = can_run_heavy_fence(reach(&ranks_are, &topology));
         if local_rank == 0 {
             segment.identify(&topology);
         }
@@ -158,12 +160,17 @@ impl Domain {
             let member = domain.segment.member(local_rank);
             member.namespace.store(namespace, Ordering::Relaxed);
         }
+        domain.note_program();
+        domain
+    }
+
+    /// Lets the others find out which place of the program this rank has stored as an address.
+    fn note_program(&self) {
         if let Some(program) = Program::this() {
-            let member = domain.segment.member(domain.segment.me());
+            let member = self.segment.member(self.segment.me());
             member.anchor.store(program.anchor, Ordering::Relaxed);
             member.program.store(program.identity, Ordering::Release);
         }
-        domain
     }
 
     /// Sets the outside; called once.
@@ -206,7 +213,7 @@ impl Domain {
 
     /// Whether it is on a communicator, and unusable after MPI is finalized.
     pub(crate) fn needs_mpi(&self) -> bool {
-        self.ranks_are == RanksAre::Processes
+        matches!(self.ranks_are, RanksAre::Processes)
     }
 
     /// The heavy fence that reaches all ranks of this node; None unless each of them can run it.
@@ -216,12 +223,12 @@ impl Domain {
             let member = self.segment.member(local_rank);
             member.can_fence.load(Ordering::Relaxed) != 0
         });
-        can_all_fence.then(|| reach(self.ranks_are, &self.topology))
+        can_all_fence.then(|| reach(&self.ranks_are, &self.topology))
     }
 }
 
 /// Which threads belong to ranks of this node.
-fn reach(ranks_are: RanksAre, topology: &Topology) -> Reach {
+fn reach(ranks_are: &RanksAre, topology: &Topology) -> Reach {
     match ranks_are {
         RanksAre::Processes if topology.local_ranks().len() > 1 => Reach::Machine,
         _ => Reach::Process,

@@ -1,6 +1,7 @@
 //! Ranks that are threads of one process, over memory on its heap. No MPI takes part.
 //!
-//! A rank ends when its domain is dropped, or else with its thread.
+//! A rank ends when its domain is dropped, or else with its thread. The process cannot die without all of
+//! them, so none is looked up.
 
 use crate::shm::domain::{Domain, RanksAre};
 use crate::shm::mapping::Mapping;
@@ -10,6 +11,8 @@ use crate::transport::Transport;
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::thread;
 
@@ -47,41 +50,63 @@ pub(in crate::shm) fn number_of_this_thread() -> Option<u64> {
 
 impl Domain {
     /// The domains of ranks that are threads of this process, one for each.
-    pub(crate) fn of_threads(size: usize) -> Vec<Arc<Self>> {
+    /// They have room for one block of this length.
+    pub(crate) fn of_threads(size: usize, block: usize) -> Vec<Arc<Self>> {
         let shape = Shape::of(&Topology::one_node(0, size));
-        let memory = Arc::new(Mapping::private(Segment::first_length(shape)));
+        let memory = Arc::new(Mapping::private(Segment::first_length(shape) + block));
+        let first_panicked = Arc::new(AtomicU32::new(0));
         let domain = |rank| {
             let topology = Topology::one_node(rank, size);
             let memory = Arc::clone(&memory);
-            let transport = Transport::SharedMemory;
-            Arc::new(Self::new(RanksAre::Threads, topology, memory, transport))
+            let ranks_are = RanksAre::Threads {
+                first_panicked: Arc::clone(&first_panicked),
+            };
+            let domain = Self::new(ranks_are, topology, memory, Transport::SharedMemory);
+            domain.note_program();
+            Arc::new(domain)
         };
         (0..size as u32).map(domain).collect()
     }
 
     /// From now on this thread is the rank of this domain, which is one of [`of_threads`](Self::of_threads).
     pub(crate) fn enter_thread(self: &Arc<Self>) {
-        THIS_THREAD.with_borrow_mut(|this| {
+        let number = THIS_THREAD.with_borrow_mut(|this| {
             let this = this.get_or_insert_with(|| ThisThread {
                 number: RandomState::new().hash_one(thread::current().id()) | 1,
                 ranks: Vec::new(),
             });
             this.ranks.retain(|domain| domain.strong_count() > 0);
             this.ranks.push(Arc::downgrade(self));
+            this.number
         });
-        self.watch();
+        let ranks = self.topology.local_ranks();
+        self.segment.record_waits(ranks, Some(number));
+    }
+
+    /// One more than the first rank whose thread has panicked while it was the rank, or 0, once the ranks
+    /// have ended. None unless the ranks are threads.
+    pub(crate) fn first_panicked(&self) -> Option<Arc<AtomicU32>> {
+        match &self.ranks_are {
+            RanksAre::Threads { first_panicked } => Some(Arc::clone(first_panicked)),
+            RanksAre::ThisProcess | RanksAre::Processes => None,
+        }
     }
 
     /// Whether its ranks are threads of this process.
     pub(in crate::shm) fn is_of_threads(&self) -> bool {
-        self.ranks_are == RanksAre::Threads
+        matches!(self.ranks_are, RanksAre::Threads { .. })
     }
 }
 
 impl Drop for Domain {
     fn drop(&mut self) {
-        if self.is_of_threads() {
-            self.note_own_end(thread::panicking());
+        if let RanksAre::Threads { first_panicked } = &self.ranks_are {
+            let panicking = thread::panicking();
+            if panicking {
+                let rank = self.topology.rank() + 1;
+                let _ = first_panicked.compare_exchange(0, rank, Relaxed, Relaxed);
+            }
+            self.note_own_end(panicking);
         }
     }
 }

@@ -16,6 +16,7 @@ use crate::shm::waiting::record::{Looked, MOST_HELD, MOST_NEEDED, Taken, Wait, W
 use crate::shm::waiting::want::Want;
 use crate::shm::waiting::{Awaited, Call, Needs, seen_for};
 use core::sync::atomic::{AtomicBool, AtomicU64 as Number};
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::ptr;
@@ -26,7 +27,7 @@ use std::time::Duration;
 
 /// The records of a communicator on this node.
 struct Records {
-    /// [`own_number`] of the process or thread that is the rank.
+    /// The number of the process or thread that is the rank.
     owner: u64,
     memory: Weak<Mapping>,
     /// The offset of the data of its members.
@@ -67,17 +68,21 @@ impl Known<'_> {
     }
 }
 
-/// Adds a communicator's records: `ranks` are on this node, this one is that of number `me`. News of
-/// other hosts, if there are any, are at the offset `news`.
+/// Adds a communicator's records: `ranks` are on this node, this one is that of number `me`, and this
+/// process, or the thread with the number `thread`. News of other hosts, if there are any, are at the
+/// offset `news`.
 pub(crate) fn register(
     memory: &Arc<Mapping>,
     members: usize,
     me: usize,
     ranks: &[u32],
+    thread: Option<u64>,
     news: Option<usize>,
 ) {
-    note_thread();
-    let owner = own_number();
+    let owner = thread.unwrap_or_else(|| {
+        note_thread();
+        number_of_process()
+    });
     let all: &[Member] = memory.slice(members, ranks.len());
     all[me].wait.set_process(owner);
     let mut records = lock(&RECORDS);
@@ -92,26 +97,33 @@ pub(crate) fn register(
     });
 }
 
-/// The number of this process, or of this thread if that is a rank by itself. It differs between the
-/// processes of a node, also if they are in PID namespaces of their own. Never 0.
+/// The number of this process, or of this thread if that is a rank by itself.
 pub(super) fn own_number() -> u64 {
+    number_of_this_thread().unwrap_or_else(number_of_process)
+}
+
+/// The number of this process, which differs between the processes of a node, also if they are in
+/// PID namespaces of their own. Never 0.
+fn number_of_process() -> u64 {
     static NUMBER: OnceLock<u64> = OnceLock::new();
-    let process = || *NUMBER.get_or_init(|| RandomState::new().hash_one(std::process::id()) | 1);
-    number_of_this_thread().unwrap_or_else(process)
+    *NUMBER.get_or_init(|| RandomState::new().hash_one(std::process::id()) | 1)
 }
 
 /// Calls `act` with the rank of each other process of this node once, and with this rank.
 pub(super) fn for_each_known(mut act: impl FnMut(Known<'_>)) {
-    let mut seen = Vec::new();
+    let (mut seen, mut memories) = (HashSet::new(), HashSet::new());
     for records in &*lock(&RECORDS) {
+        // Ranks that are threads have the same memory.
+        if !memories.insert(records.memory.as_ptr()) {
+            continue;
+        }
         let Some(memory) = records.memory.upgrade() else {
             continue;
         };
         let members: &[Member] = memory.slice(records.members, records.ranks.len());
         for (member, &rank) in members.iter().zip(&records.ranks) {
             let process = member.wait.process();
-            if process != 0 && !seen.contains(&process) {
-                seen.push(process);
+            if process != 0 && seen.insert(process) {
                 let (id, record) = (member.process.load(Ordering::Relaxed), &member.wait);
                 act(Known {
                     rank,
@@ -130,19 +142,16 @@ static HAS_SEVERAL_USERS: AtomicBool = AtomicBool::new(false);
 
 /// Notes that this thread makes an object. Objects and guards stay on their threads.
 pub(crate) fn note_thread() {
-    if number_of_this_thread().is_some() {
-        return;
-    }
     let this = thread::current().id();
     if *lock(&USER).get_or_insert(this) != this {
         HAS_SEVERAL_USERS.store(true, Ordering::Relaxed);
     }
 }
 
-/// Whether a wait keeps this rank from everything else that it does with the library: it is one thread,
-/// or a process with one thread that uses the library.
-pub(super) fn waits_as_a_whole() -> bool {
-    number_of_this_thread().is_some() || !HAS_SEVERAL_USERS.load(Ordering::Relaxed)
+/// Whether a wait of this rank of the domain keeps the rank from everything else that it does with the
+/// library: the rank is a thread, or a process with one thread that uses the library.
+fn waits_as_a_whole(domain: &Domain) -> bool {
+    domain.is_of_threads() || !HAS_SEVERAL_USERS.load(Ordering::Relaxed)
 }
 
 /// Calls `act` with this rank's record in each communicator that spans hosts, and with the memory of the
@@ -156,13 +165,25 @@ pub(super) fn for_each_with_news(mut act: impl FnMut(&WaitRecord, &NewsWords)) {
     }
 }
 
-/// Calls `act` with this rank's record in each communicator.
-fn for_each(mut act: impl FnMut(&WaitRecord)) {
-    let me = own_number();
+/// Calls `act` with the record of this process, and of this thread if that is a rank by itself, in each
+/// communicator.
+fn for_each(act: impl FnMut(&WaitRecord)) {
+    let owners = [Some(number_of_process()), number_of_this_thread()];
+    for_each_of(owners, act);
+}
+
+/// Calls `act` with those records in each communicator that a wait in this domain concerns: if the ranks
+/// of that are threads, it keeps the thread waiting and not the process.
+fn for_each_in(domain: &Domain, act: impl FnMut(&WaitRecord)) {
+    let process = (!domain.is_of_threads()).then(number_of_process);
+    for_each_of([process, number_of_this_thread()], act);
+}
+
+fn for_each_of(owners: [Option<u64>; 2], mut act: impl FnMut(&WaitRecord)) {
     lock(&RECORDS).retain(|records| {
         let memory = records.memory.upgrade();
         memory.is_some_and(|memory| {
-            if records.owner == me {
+            if owners.contains(&Some(records.owner)) {
                 let members: &[Member] = memory.slice(records.members, records.ranks.len());
                 act(&members[records.me].wait);
             }
@@ -175,7 +196,7 @@ fn for_each(mut act: impl FnMut(&WaitRecord)) {
 pub(super) fn begin(call: Call<'_>, lasted: Duration) -> u64 {
     let lasted = lasted.as_nanos() as u64;
     let since = now().saturating_sub(lasted).max(1);
-    for_each(|record| record.begin(call, since));
+    for_each_in(call.subject.domain(), |record| record.begin(call, since));
     since
 }
 
@@ -236,12 +257,12 @@ pub(super) fn note_look(
     let looked = Looked {
         since,
         look: LOOKS.fetch_add(1, Ordering::Relaxed) + 1,
-        needs: needs.filter(|_| waits_as_a_whole()),
+        needs: needs.filter(|_| waits_as_a_whole(domain)),
         taken: taken.take(MOST_HELD).collect(),
         object: call.subject.object(),
-        want: want.filter(|_| waits_as_a_whole()),
+        want: want.filter(|_| waits_as_a_whole(domain)),
     };
-    for_each(|record| record.note_look(&looked));
+    for_each_in(domain, |record| record.note_look(&looked));
 }
 
 fn process_of(domain: &Domain, local_rank: usize) -> u64 {
