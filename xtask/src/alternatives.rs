@@ -75,7 +75,8 @@ impl Selection {
                 continue;
             };
             say(format!(
-                "the installation has made {now} the `{name}` of this system; it is set back to {value}"
+                "the installation has made {now} the `{name}` of this system; it is set back to {value} \
+                 (`update-alternatives --auto {name}` lets the system choose)"
             ));
             let mut set = self.alternatives.command();
             run(set.args(["--set", name, value]))

