@@ -35,7 +35,7 @@ const FOR_TESTS: &str = "-p mpisync-test -p mpisync-test-macros -p mpisync-launc
 const SKIP_MODELS: [&str; 3] = ["--", "--skip", "rwlock::tests::model"];
 
 /// A check.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 enum Step {
     /// The code is formatted by rustfmt
     Fmt,
@@ -79,6 +79,9 @@ pub struct Test {
     /// Run this step only, with what takes long in it (may be given several times)
     #[arg(long, value_enum, value_name = "STEP", value_delimiter = ',')]
     only: Vec<Step>,
+    /// Begin with this step, as after a failure in it
+    #[arg(long, value_enum, value_name = "STEP", conflicts_with = "only")]
+    from: Option<Step>,
     /// List the steps and stop
     #[arg(long)]
     list: bool,
@@ -110,7 +113,10 @@ impl Test {
         let machine = setup::prepare(workspace, &self.options.mpi, Need::Tests)?;
         let limit = Duration::from_secs(self.options.timeout);
         let toolbox = |mpi| Toolbox::new(workspace, &machine, mpi, limit);
-        let is_asked_for = |step: &Step| self.only.is_empty() || self.only.contains(step);
+        let is_asked_for = |step: &Step| {
+            let is_named = self.only.is_empty() || self.only.contains(step);
+            is_named && self.from.is_none_or(|first| *step >= first)
+        };
         let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples];
         let over_hosts = [Step::Hosts, Step::HostFaults];
         for step in Step::value_variants()
