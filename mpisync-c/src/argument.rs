@@ -1,6 +1,7 @@
 //! Arguments that C programs pass: checked once, before they are used.
 
 use crate::status::{Failure, mpisync_status};
+use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 use std::slice;
@@ -132,6 +133,19 @@ pub unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<Option<&'a str
     }
 }
 
+/// A reason, for messages; `None` for a null pointer. What is not UTF-8 is replaced, so that the call
+/// which takes the reason does what it is for.
+///
+/// # Safety
+/// As for [`text`].
+pub unsafe fn reason<'a>(reason: *const c_char) -> Option<Cow<'a, str>> {
+    if reason.is_null() {
+        return None;
+    }
+    // SAFETY: not null; the rest is the caller's promise.
+    Some(unsafe { CStr::from_ptr(reason) }.to_string_lossy())
+}
+
 /// A time limit in seconds.
 pub fn limit(seconds: f64) -> Result<Duration, Failure> {
     if seconds.is_nan() || seconds < 0.0 {
@@ -140,6 +154,27 @@ pub fn limit(seconds: f64) -> Result<Duration, Failure> {
         )));
     }
     Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
+}
+
+/// How long a call may wait.
+#[derive(Clone, Copy)]
+pub enum Wait {
+    /// Not at all, except for answers of other hosts.
+    Try,
+    /// For so long.
+    For(Duration),
+}
+
+impl Wait {
+    /// How long to wait for a lock for writing. Over several nodes a free one takes round trips, too, for
+    /// which a try waits as long as `WindowController::try_write` does.
+    pub fn for_writing(self, nodes: i32) -> Duration {
+        match self {
+            Wait::For(limit) => limit,
+            Wait::Try if nodes > 1 => Duration::from_millis(50),
+            Wait::Try => Duration::ZERO,
+        }
+    }
 }
 
 /// A number that is not negative.
@@ -167,6 +202,15 @@ mod tests {
     }
 
     #[test]
+    fn a_try_has_time_for_round_trips_only() {
+        assert_eq!(Wait::Try.for_writing(1), Duration::ZERO);
+        assert_eq!(Wait::Try.for_writing(2), Duration::from_millis(50));
+        let limit = Duration::from_secs(3);
+        assert_eq!(Wait::For(limit).for_writing(1), limit);
+        assert_eq!(Wait::For(limit).for_writing(2), limit);
+    }
+
+    #[test]
     fn null_is_an_error_or_nothing() {
         // SAFETY: null pointers, and bytes of this test.
         unsafe {
@@ -179,6 +223,9 @@ mod tests {
             assert_eq!(text(ptr::null(), "name").ok(), Some(None));
             assert_eq!(text(c"lock".as_ptr(), "name").ok(), Some(Some("lock")));
             assert!(text(c"\xff".as_ptr(), "name").is_err());
+            assert_eq!(reason(ptr::null()), None);
+            assert_eq!(reason(c"full".as_ptr()).as_deref(), Some("full"));
+            assert_eq!(reason(c"\xff!".as_ptr()).as_deref(), Some("\u{fffd}!"));
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::argument::{Out, limit, text};
 use crate::comm;
 use crate::handle::{self, Object};
-use crate::status::{call, make, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::Barrier;
 use std::ffi::{c_char, c_double};
@@ -32,19 +32,17 @@ pub unsafe extern "C" fn mpisync_barrier_new(
     name: *const c_char,
     barrier: *mut *mut mpisync_barrier,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            Out::new(barrier, "barrier"),
-        )
-    };
-    make::<Barrier>(place, || {
-        let (comm, name) = (comm?, name?);
-        Ok(Barrier::builder(&*comm)
-            .name(name.unwrap_or("barrier"))
-            .build()?)
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                Out::new(barrier, "barrier")?,
+            )
+        };
+        let builder = Barrier::builder(&*comm).name(name.unwrap_or("barrier"));
+        handle::store(place, builder.build()?)
     })
 }
 

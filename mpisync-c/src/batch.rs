@@ -1,12 +1,12 @@
 //! The batch: tasks for groups of ranks.
 
-use crate::argument::{Out, count, text};
+use crate::argument::{self, Out, count, text};
 use crate::comm;
 use crate::handle::{self, Object};
 use crate::held::{Held, Lend};
-use crate::status::{Failure, call, make, mpisync_status};
+use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
-use mpisync::batch::Summary;
+use mpisync::batch::{BatchError, Summary};
 use mpisync::{Batch, Task};
 use std::ffi::{c_char, c_int};
 
@@ -74,17 +74,16 @@ pub unsafe extern "C" fn mpisync_batch_new(
     state_dir: *const c_char,
     batch: *mut *mut mpisync_batch,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, state_dir, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            text(state_dir, "state_dir"),
-            Out::new(batch, "batch"),
-        )
-    };
-    make::<Held<Batch>>(place, || {
-        let (comm, name, state_dir) = (comm?, name?, state_dir?);
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, state_dir, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                text(state_dir, "state_dir")?,
+                Out::new(batch, "batch")?,
+            )
+        };
         let tasks = count(tasks, "tasks")?;
         let builder = Batch::builder(&*comm)
             .root(root)
@@ -95,7 +94,7 @@ pub unsafe extern "C" fn mpisync_batch_new(
             Some(directory) => builder.state_dir(directory),
             None => builder,
         };
-        Ok(Held::new(builder.build()?))
+        handle::store(place, Held::new(builder.build()?))
     })
 }
 
@@ -103,7 +102,11 @@ pub unsafe extern "C" fn mpisync_batch_new(
 /// counted from 0. Each rank of the worker ends it by mpisync_batch_task_done(),
 /// mpisync_batch_task_failed() or mpisync_batch_task_reopen().
 ///
-/// Errors: MPISYNC_END if no task is left; MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_HELD if
+/// After MPISYNC_END a task that still runs may become open again: its worker reopens it, or a rank of
+/// that worker dies. So wait by mpisync_batch_wait_all() then, and if the summary has open tasks, take
+/// tasks again. A loop until MPISYNC_END alone may leave tasks.
+///
+/// Errors: MPISYNC_END if no task is open now; MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_HELD if
 /// this rank has not ended its task, MPISYNC_ERR_TASK, MPISYNC_ERR_DIVERGED, MPISYNC_ERR_RANK_DIED,
 /// MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
 ///
@@ -114,19 +117,24 @@ pub unsafe extern "C" fn mpisync_batch_next_task(
     batch: *mut mpisync_batch,
     task: *mut i64,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let number = unsafe { Out::new(task, "task") };
     call(|| {
-        let number = number?;
+        // SAFETY: the caller promises what `Out` needs.
+        let number = unsafe { Out::new(task, "task") }?;
         handle::with::<Held<Batch>, _>(batch, |held| {
             if !held.hold_some(|batch| Ok(batch.next_task()?))? {
-                let message = "there is no task left".to_owned();
+                let message = "no task is open now; tasks that run may become open again, so call mpisync_batch_wait_all".to_owned();
                 return Err(Failure::new(mpisync_status::MPISYNC_END, message));
             }
-            number.set(held.guard()?.index() as i64);
-            Ok(())
+            held.with_guard(|task| number.set(task.index() as i64))
         })
     })
+}
+
+fn end_task(
+    batch: *mut mpisync_batch,
+    end: impl FnOnce(Task<'_>) -> Result<(), BatchError>,
+) -> Result<(), Failure> {
+    handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release(|task, _| end(task))??))
 }
 
 /// Ends the task on this rank: it is done. Collective in the worker: its first rank waits for the
@@ -137,13 +145,13 @@ pub unsafe extern "C" fn mpisync_batch_next_task(
 /// MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_batch_task_done(batch: *mut mpisync_batch) -> mpisync_status {
-    call(|| handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release()?.done()?)))
+    call(|| end_task(batch, |task| task.done()))
 }
 
 /// Ends the task on this rank: it has failed, for this reason, which may be NULL. Collective in the
-/// worker: its first rank waits for the others.
+/// worker: its first rank waits for the others. Bytes of the reason that are not UTF-8 are replaced.
 ///
-/// Errors: those of mpisync_batch_task_done(), and MPISYNC_ERR_ARGUMENT.
+/// Errors: those of mpisync_batch_task_done().
 ///
 /// # Safety
 /// `reason` is NULL or a text that ends with 0.
@@ -152,11 +160,11 @@ pub unsafe extern "C" fn mpisync_batch_task_failed(
     batch: *mut mpisync_batch,
     reason: *const c_char,
 ) -> mpisync_status {
-    // SAFETY: the caller promises it.
-    let reason = unsafe { text(reason, "reason") };
     call(|| {
-        let reason = reason?.unwrap_or("no reason was given");
-        handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release()?.failed(reason)?))
+        // SAFETY: the caller promises it.
+        let reason = unsafe { argument::reason(reason) };
+        let reason = reason.as_deref().unwrap_or("no reason was given");
+        end_task(batch, |task| task.failed(reason))
     })
 }
 
@@ -165,10 +173,11 @@ pub unsafe extern "C" fn mpisync_batch_task_failed(
 /// Errors: those of mpisync_batch_task_done().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_batch_task_reopen(batch: *mut mpisync_batch) -> mpisync_status {
-    call(|| handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release()?.reopen()?)))
+    call(|| end_task(batch, |task| task.reopen()))
 }
 
-/// Waits until no task runs, also of other workers, and counts the tasks. Collective in the worker.
+/// Waits until no task runs, also of other workers, and counts the tasks. Collective in the worker. If
+/// some are open, they were opened again: call mpisync_batch_next_task() again.
 ///
 /// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_HELD if this rank has a task,
 /// MPISYNC_ERR_TASK, MPISYNC_ERR_RANK_DIED, MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
@@ -180,10 +189,9 @@ pub unsafe extern "C" fn mpisync_batch_wait_all(
     batch: *mut mpisync_batch,
     summary: *mut mpisync_summary,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let summary = unsafe { Out::new(summary, "summary") };
     call(|| {
-        let summary = summary?;
+        // SAFETY: the caller promises what `Out` needs.
+        let summary = unsafe { Out::new(summary, "summary") }?;
         handle::with::<Held<Batch>, _>(batch, |held| {
             summary.set(held.owner()?.wait_all()?.into());
             Ok(())
@@ -200,7 +208,9 @@ pub extern "C" fn mpisync_batch_close(batch: *mut mpisync_batch) -> mpisync_stat
     })
 }
 
-/// Drops the batch on this rank. Local. A task that this rank has is open again, for other workers. As
+/// Drops the batch on this rank. Local. A task that this rank has is open again, for other workers, if this
+/// is the first rank of its worker. Of another rank, it has failed if the first rank says that it is done.
+/// The other ranks of the worker get MPISYNC_ERR_RANK_ENDED in their next calls. As
 /// mpisync_controller_free().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_batch_free(batch: *mut mpisync_batch) -> mpisync_status {

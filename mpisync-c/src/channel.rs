@@ -4,10 +4,10 @@
 //! known at run time, so there is a channel for each of a few sizes, and a message begins with its
 //! length.
 
-use crate::argument::{Buffer, Out, bytes, count, invalid, limit, text};
+use crate::argument::{Buffer, Out, Wait, bytes, count, invalid, limit, text};
 use crate::comm;
 use crate::handle::{self, Object};
-use crate::status::{Failure, call, make, mpisync_status};
+use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpi::topology::SimpleCommunicator;
 use mpisync::{ChannelError, RemoteChannel};
@@ -21,13 +21,6 @@ pub struct mpisync_channel {
 
 /// The bytes of the length, with which a message begins.
 const LENGTH: usize = size_of::<u64>();
-
-/// How long a call may wait.
-#[derive(Clone, Copy)]
-enum Wait {
-    Never,
-    For(Duration),
-}
 
 /// A channel of messages of some size.
 trait AnyChannel {
@@ -51,7 +44,7 @@ impl<const SIZE: usize> AnyChannel for RemoteChannel<[u8; SIZE]> {
         length.copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
         rest[..bytes.len()].copy_from_slice(bytes);
         match wait {
-            Wait::Never => self.try_put(message)?,
+            Wait::Try => self.try_put(message)?,
             Wait::For(limit) => self.put_timeout(message, limit)?,
         }
         Ok(())
@@ -59,7 +52,7 @@ impl<const SIZE: usize> AnyChannel for RemoteChannel<[u8; SIZE]> {
 
     fn take(&self, wait: Wait, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError> {
         let message = match wait {
-            Wait::Never => self.try_take()?,
+            Wait::Try => self.try_take()?,
             Wait::For(limit) => self.take_timeout(limit)?,
         };
         let Some(message) = message else {
@@ -122,7 +115,9 @@ impl Object for Channel {
 /// lie. All are the same on all ranks.
 ///
 /// A message takes 64, 256, 1024, 4096, 16384 or 65536 bytes of memory, 8 of which are its length.
-/// mpisync_channel_message_size() tells how many bytes it may have really.
+/// mpisync_channel_message_size() tells how many bytes it may have really. A put and a take need four
+/// times as many bytes of the thread's stack, which are 260 KiB for the largest messages: give threads
+/// with small stacks more, or smaller messages.
 ///
 /// Errors: those of mpisync_controller_new().
 ///
@@ -137,23 +132,22 @@ pub unsafe extern "C" fn mpisync_channel_new(
     message_size: usize,
     channel: *mut *mut mpisync_channel,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            Out::new(channel, "channel"),
-        )
-    };
-    make::<Channel>(place, || {
-        let (comm, name) = (comm?, name?.unwrap_or("channel"));
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                Out::new(channel, "channel")?,
+            )
+        };
         let arguments = Arguments {
             comm: &comm,
-            name,
+            name: name.unwrap_or("channel"),
             root,
             capacity,
         };
-        arguments.make(message_size)
+        handle::store(place, arguments.make(message_size)?)
     })
 }
 
@@ -168,10 +162,9 @@ pub unsafe extern "C" fn mpisync_channel_message_size(
     channel: *mut mpisync_channel,
     size: *mut usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let size = unsafe { Out::new(size, "size") };
     call(|| {
-        let size = size?;
+        // SAFETY: the caller promises what `Out` needs.
+        let size = unsafe { Out::new(size, "size") }?;
         size.set(handle::with::<Channel, _>(channel, |channel| {
             Ok(channel.0.room())
         })?);
@@ -179,12 +172,7 @@ pub unsafe extern "C" fn mpisync_channel_message_size(
     })
 }
 
-fn put(
-    channel: *mut mpisync_channel,
-    wait: Wait,
-    message: Result<&[u8], Failure>,
-) -> Result<(), Failure> {
-    let message = message?;
+fn put(channel: *mut mpisync_channel, wait: Wait, message: &[u8]) -> Result<(), Failure> {
     handle::with::<Channel, _>(channel, |channel| {
         let room = channel.0.room();
         if message.len() > room {
@@ -213,12 +201,15 @@ pub unsafe extern "C" fn mpisync_channel_put(
     message: *const c_void,
     size: usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises it.
-    let message = unsafe { bytes(message, size, "message") };
-    call(|| put(channel, Wait::For(Duration::MAX), message))
+    call(|| {
+        // SAFETY: the caller promises it.
+        let message = unsafe { bytes(message, size, "message") }?;
+        put(channel, Wait::For(Duration::MAX), message)
+    })
 }
 
-/// Puts a message if the channel is not full. Not collective.
+/// Puts a message if the channel is not full. Not collective. Does not wait, except for a round trip over
+/// several hosts.
 ///
 /// Errors: MPISYNC_BUSY if it is full, and those of mpisync_channel_put().
 ///
@@ -230,9 +221,11 @@ pub unsafe extern "C" fn mpisync_channel_try_put(
     message: *const c_void,
     size: usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises it.
-    let message = unsafe { bytes(message, size, "message") };
-    call(|| put(channel, Wait::Never, message))
+    call(|| {
+        // SAFETY: the caller promises it.
+        let message = unsafe { bytes(message, size, "message") }?;
+        put(channel, Wait::Try, message)
+    })
 }
 
 /// Puts a message; waits for at most `seconds`, which may be INFINITY. Not collective.
@@ -248,18 +241,19 @@ pub unsafe extern "C" fn mpisync_channel_put_timeout(
     message: *const c_void,
     size: usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises it.
-    let message = unsafe { bytes(message, size, "message") };
-    call(|| put(channel, Wait::For(limit(seconds)?), message))
+    call(|| {
+        // SAFETY: the caller promises it.
+        let message = unsafe { bytes(message, size, "message") }?;
+        put(channel, Wait::For(limit(seconds)?), message)
+    })
 }
 
 fn take(
     channel: *mut mpisync_channel,
     wait: Wait,
-    room: Result<Buffer, Failure>,
-    size: Result<Out<usize>, Failure>,
+    buffer: Buffer,
+    size: Out<usize>,
 ) -> Result<(), Failure> {
-    let (buffer, size) = (room?, size?);
     handle::with::<Channel, _>(channel, |channel| {
         let (needed, has) = (channel.0.room(), buffer.size());
         if has < needed {
@@ -288,6 +282,9 @@ fn take(
 /// Takes the next message; waits while the channel is empty. Not collective. `capacity` is the size of
 /// the buffer, which has room for any message of the channel; `size` receives the size of the message.
 ///
+/// A rank may put a message unless it has freed the channel, has ended, or waits in this function. If that
+/// does not tell when the stream ends, promise the messages by mpisync_channel_claim().
+///
 /// Errors: MPISYNC_END if all claimed messages were taken, or no rank is left that could put one;
 /// MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_SIZE if the buffer is smaller than
 /// mpisync_channel_message_size(), MPISYNC_ERR_RANK_ENDED if claimed messages were never put,
@@ -302,17 +299,24 @@ pub unsafe extern "C" fn mpisync_channel_take(
     capacity: usize,
     size: *mut usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (room, size) = unsafe {
-        (
-            Buffer::new(buffer, capacity, "buffer"),
-            Out::new(size, "size"),
-        )
-    };
-    call(|| take(channel, Wait::For(Duration::MAX), room, size))
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (room, size) = unsafe {
+            (
+                Buffer::new(buffer, capacity, "buffer")?,
+                Out::new(size, "size")?,
+            )
+        };
+        take(channel, Wait::For(Duration::MAX), room, size)
+    })
 }
 
-/// Takes the next message if there is one. Not collective.
+/// Takes the next message if there is one. Not collective. Does not wait, except for a round trip over
+/// several hosts.
+///
+/// A rank that calls this may still put a message, unless it has freed the channel. So ranks that all call
+/// this, or the function with a time limit, get MPISYNC_BUSY or MPISYNC_TIMEOUT when all messages are
+/// taken, and MPISYNC_END only if the messages were promised by mpisync_channel_claim().
 ///
 /// Errors: MPISYNC_BUSY if the channel is empty, and those of mpisync_channel_take().
 ///
@@ -325,17 +329,21 @@ pub unsafe extern "C" fn mpisync_channel_try_take(
     capacity: usize,
     size: *mut usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (room, size) = unsafe {
-        (
-            Buffer::new(buffer, capacity, "buffer"),
-            Out::new(size, "size"),
-        )
-    };
-    call(|| take(channel, Wait::Never, room, size))
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (room, size) = unsafe {
+            (
+                Buffer::new(buffer, capacity, "buffer")?,
+                Out::new(size, "size")?,
+            )
+        };
+        take(channel, Wait::Try, room, size)
+    })
 }
 
-/// Takes the next message; waits for at most `seconds`, which may be INFINITY. Not collective.
+/// Takes the next message; waits for at most `seconds`, which may be INFINITY. Not collective. As for
+/// mpisync_channel_try_take(), the stream ends only after promises, while other ranks do not wait in
+/// mpisync_channel_take() and have not freed the channel.
 ///
 /// Errors: MPISYNC_TIMEOUT, and those of mpisync_channel_take().
 ///
@@ -349,19 +357,24 @@ pub unsafe extern "C" fn mpisync_channel_take_timeout(
     capacity: usize,
     size: *mut usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (room, size) = unsafe {
-        (
-            Buffer::new(buffer, capacity, "buffer"),
-            Out::new(size, "size"),
-        )
-    };
-    call(|| take(channel, Wait::For(limit(seconds)?), room, size))
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (room, size) = unsafe {
+            (
+                Buffer::new(buffer, capacity, "buffer")?,
+                Out::new(size, "size")?,
+            )
+        };
+        take(channel, Wait::For(limit(seconds)?), room, size)
+    })
 }
 
 /// Promises that this rank or another one will put `messages` more messages. Not collective: the
-/// promises of several ranks add up. Once all promised messages were taken, a take is MPISYNC_END.
-/// Promise before any rank begins to take, with a barrier in between.
+/// promises of several ranks add up. Once all promised messages were taken, a take is MPISYNC_END, also
+/// one with "try" in its name or a time limit.
+///
+/// Each rank promises the messages that it will put, or one rank promises those of all. Then comes a
+/// barrier, and only after it does any rank begin to take.
 ///
 /// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT.
 #[unsafe(no_mangle)]

@@ -2,9 +2,12 @@
 
 use crate::argument::invalid;
 use crate::status::{Failure, mpisync_status};
+use mpi::Threading;
+use mpi::environment::threading_support;
 use mpi::ffi::{self, MPI_Comm};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::FromRaw;
+use mpisync::CreateError;
 use std::mem::ManuallyDrop;
 
 /// A communicator that the C program keeps and frees.
@@ -16,6 +19,7 @@ pub type Borrowed = ManuallyDrop<SimpleCommunicator>;
 /// `MPI_COMM_NULL`, or a communicator that was not freed and is not freed before the value is dropped.
 pub unsafe fn borrow(comm: MPI_Comm) -> Result<Borrowed, Failure> {
     check_running()?;
+    check_thread()?;
     // SAFETY: constants of MPI, and calls of an initialized MPI with a communicator that is valid, as
     // the caller promises.
     unsafe {
@@ -42,6 +46,20 @@ pub unsafe fn borrow(comm: MPI_Comm) -> Result<Borrowed, Failure> {
         }
         Ok(ManuallyDrop::new(SimpleCommunicator::from_raw(comm)))
     }
+}
+
+/// Checks that this thread may call MPI, which runs. The library checks the same before it makes an
+/// object, and this is before the first call here.
+fn check_thread() -> Result<(), Failure> {
+    let mut is_main = 0;
+    // SAFETY: MPI runs, and any thread may ask this (MPI 4.1, 11.6.2).
+    unsafe { ffi::MPI_Is_thread_main(&mut is_main) };
+    let provided = threading_support();
+    if is_main != 0 || provided >= Threading::Serialized {
+        return Ok(());
+    }
+    let provided = format!("{provided:?}");
+    Err(CreateError::WrongThread { provided }.into())
 }
 
 /// Checks that MPI runs.

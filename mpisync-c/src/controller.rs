@@ -1,10 +1,10 @@
 //! The controller: a reader-writer lock, and calls in which one rank writes for all.
 
-use crate::argument::{Buffer, Out, bytes, limit, text};
+use crate::argument::{Buffer, Out, Wait, limit, reason, text};
 use crate::comm;
 use crate::handle::{self, Object};
 use crate::held::{Held, Lend};
-use crate::status::{Failure, call, make, mpisync_status};
+use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::{Access, ReadGuard, WindowController, WriteGuard};
 use std::ffi::{c_char, c_double, c_int, c_void};
@@ -22,7 +22,19 @@ pub enum Guard<'a> {
     /// The lock for writing.
     Write(WriteGuard<'a>),
     /// A call in which one rank writes.
-    Call(Access<'a>),
+    Call(Call<'a>),
+}
+
+/// A call in which one rank writes. Dropping it does not wait for the writer.
+pub struct Call<'a>(Option<Access<'a>>);
+
+impl Drop for Call<'_> {
+    fn drop(&mut self) {
+        // Dropping the fence itself would wait.
+        if let Some(Access::Excluded(fence)) = self.0.take() {
+            fence.skip();
+        }
+    }
 }
 
 impl Lend for WindowController {
@@ -41,12 +53,15 @@ type Controller = Held<WindowController>;
 /// rank that writes in a single write. Both are the same on all ranks. `controller` receives the
 /// handle, and stays as it is after an error. mpisync keeps a duplicate of `comm`.
 ///
-/// A null pointer or a communicator that cannot be used is found before this rank meets the others,
-/// which wait for it: 300 seconds, or as many as the environment variable MPISYNC_CREATE_TIMEOUT says.
+/// Some wrong arguments are found before this rank meets the others: a null pointer, a communicator that
+/// cannot be used, a name that is not UTF-8, and of other objects a negative count or a size of messages
+/// that is too large. If not all ranks pass the same, those that do not return wait for the others: 300
+/// seconds, or as many as the environment variable MPISYNC_CREATE_TIMEOUT says.
 ///
 /// Errors: MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_FINALIZED, MPISYNC_ERR_DIVERGED if the ranks make
 /// different objects or pass different arguments, MPISYNC_ERR_MEMORY, MPISYNC_ERR_RANK_DIED,
-/// MPISYNC_ERR_RANK_ENDED, MPISYNC_TIMEOUT if not all ranks come, MPISYNC_ERR_CREATE.
+/// MPISYNC_ERR_RANK_ENDED, MPISYNC_TIMEOUT if not all ranks come, MPISYNC_ERR_CREATE, also if this thread
+/// must not call MPI.
 ///
 /// # Safety
 /// `comm` is a communicator or MPI_COMM_NULL; `name` is NULL or a text that ends with 0; `controller`
@@ -58,36 +73,36 @@ pub unsafe extern "C" fn mpisync_controller_new(
     master: c_int,
     controller: *mut *mut mpisync_controller,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            Out::new(controller, "controller"),
-        )
-    };
-    make::<Controller>(place, || {
-        let comm = comm?;
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                Out::new(controller, "controller")?,
+            )
+        };
         let builder = WindowController::builder(&*comm).master(master);
-        let builder = match name? {
+        let builder = match name {
             Some(name) => builder.name(name),
             None => builder,
         };
-        Ok(Held::new(builder.build()?))
+        handle::store(place, Held::new(builder.build()?))
     })
 }
 
 fn lock_read(controller: *mut mpisync_controller, limit: Duration) -> Result<(), Failure> {
     handle::with::<Controller, _>(controller, |held| {
-        held.hold(|ctrl| Ok(Guard::Read(ctrl.read_timeout(limit)?)))?;
-        Ok(())
+        held.hold(|ctrl| Ok(Guard::Read(ctrl.read_timeout(limit)?)))
     })
 }
 
-fn lock_write(controller: *mut mpisync_controller, limit: Duration) -> Result<(), Failure> {
+fn lock_write(controller: *mut mpisync_controller, wait: Wait) -> Result<(), Failure> {
     handle::with::<Controller, _>(controller, |held| {
-        held.hold(|ctrl| Ok(Guard::Write(ctrl.write_timeout(limit)?)))?;
-        Ok(())
+        held.hold(|ctrl| {
+            let limit = wait.for_writing(ctrl.nodes());
+            Ok(Guard::Write(ctrl.write_timeout(limit)?))
+        })
     })
 }
 
@@ -102,7 +117,7 @@ pub extern "C" fn mpisync_controller_read_lock(
     call(|| lock_read(controller, Duration::MAX))
 }
 
-/// Takes the lock for reading if no rank writes or waits to write. Not collective, does not wait.
+/// Takes the lock for reading if no rank writes or waits to write. Local.
 ///
 /// Errors: MPISYNC_BUSY if it is not free, and those of mpisync_controller_read_lock().
 #[unsafe(no_mangle)]
@@ -131,17 +146,18 @@ pub extern "C" fn mpisync_controller_read_lock_timeout(
 pub extern "C" fn mpisync_controller_write_lock(
     controller: *mut mpisync_controller,
 ) -> mpisync_status {
-    call(|| lock_write(controller, Duration::MAX))
+    call(|| lock_write(controller, Wait::For(Duration::MAX)))
 }
 
-/// Takes the lock for writing if no other rank holds it. Not collective, does not wait.
+/// Takes the lock for writing if no other rank holds it. Not collective. Does not wait, except for a few
+/// round trips over several hosts.
 ///
 /// Errors: MPISYNC_BUSY if it is not free, and those of mpisync_controller_write_lock().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_controller_try_write_lock(
     controller: *mut mpisync_controller,
 ) -> mpisync_status {
-    call(|| lock_write(controller, Duration::ZERO).map_err(Failure::busy_at_once))
+    call(|| lock_write(controller, Wait::Try).map_err(Failure::busy_at_once))
 }
 
 /// Takes the lock for writing; waits for at most `seconds`, which may be INFINITY. Not collective.
@@ -152,23 +168,32 @@ pub extern "C" fn mpisync_controller_write_lock_timeout(
     controller: *mut mpisync_controller,
     seconds: c_double,
 ) -> mpisync_status {
-    call(|| lock_write(controller, limit(seconds)?))
+    call(|| lock_write(controller, Wait::For(limit(seconds)?)))
 }
 
-/// Releases the lock that this rank took for reading or writing. Local, does not wait.
+/// Releases the lock that this rank took for reading or writing. Local.
 ///
-/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_NOT_HELD if this rank holds no lock.
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_NOT_HELD if this rank holds no lock, MPISYNC_ERR_HELD if a single
+/// write has begun.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_controller_unlock(controller: *mut mpisync_controller) -> mpisync_status {
     call(|| {
-        handle::with::<Controller, _>(controller, |held| match held.release()? {
-            guard @ Guard::Call(_) => {
-                held.put_back(guard);
-                held.check_free()
-            }
-            Guard::Read(_) | Guard::Write(_) => Ok(()),
+        handle::with::<Controller, _>(controller, |held| {
+            held.release(|guard, kept| match guard {
+                Guard::Call(_) => {
+                    *kept = Some(guard);
+                    Err(has_begun())
+                }
+                Guard::Read(_) | Guard::Write(_) => Ok(()),
+            })?
         })
     })
+}
+
+#[cold]
+fn has_begun() -> Failure {
+    let message = "a single write has begun on this rank, and no lock is held besides; call mpisync_single_write_end";
+    Failure::new(mpisync_status::MPISYNC_ERR_HELD, message.to_owned())
 }
 
 /// Turns the lock for writing into one for reading; no other rank writes in between. Local.
@@ -179,21 +204,25 @@ pub extern "C" fn mpisync_controller_downgrade(
     controller: *mut mpisync_controller,
 ) -> mpisync_status {
     call(|| {
-        handle::with::<Controller, _>(controller, |held| match held.release()? {
-            Guard::Write(guard) => {
-                held.put_back(Guard::Read(guard.downgrade()));
-                Ok(())
-            }
-            guard => {
-                held.put_back(guard);
-                let message = "this rank does not hold the lock for writing; take it before";
-                Err(Failure::new(
-                    mpisync_status::MPISYNC_ERR_NOT_HELD,
-                    message.to_owned(),
-                ))
-            }
+        handle::with::<Controller, _>(controller, |held| {
+            held.release(|guard, kept| match guard {
+                Guard::Write(guard) => {
+                    *kept = Some(Guard::Read(guard.downgrade()));
+                    Ok(())
+                }
+                Guard::Read(_) | Guard::Call(_) => {
+                    let message = "this rank does not hold the lock for writing; take it before";
+                    *kept = Some(guard);
+                    Err(not_held(message))
+                }
+            })?
         })
     })
+}
+
+#[cold]
+fn not_held(message: &str) -> Failure {
+    Failure::new(mpisync_status::MPISYNC_ERR_NOT_HELD, message.to_owned())
 }
 
 /// Takes the lock for writing over from a rank that died while it held it, in order to repair what
@@ -210,10 +239,9 @@ pub unsafe extern "C" fn mpisync_controller_take_over(
     controller: *mut mpisync_controller,
     taken: *mut c_int,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let taken = unsafe { Out::new(taken, "taken") };
     call(|| {
-        let taken = taken?;
+        // SAFETY: the caller promises what `Out` needs.
+        let taken = unsafe { Out::new(taken, "taken") }?;
         handle::with::<Controller, _>(controller, |held| {
             let has = held.hold_some(|ctrl| Ok(ctrl.take_over()?.map(Guard::Write)))?;
             taken.set(has.into());
@@ -254,28 +282,30 @@ pub unsafe extern "C" fn mpisync_single_write_begin(
     writer: c_int,
     writes: *mut c_int,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let writes = unsafe { Out::new(writes, "writes") };
     call(|| {
-        let writes = writes?;
+        // SAFETY: the caller promises what `Out` needs.
+        let writes = unsafe { Out::new(writes, "writes") }?;
         handle::with::<Controller, _>(controller, |held| {
-            let guard = held.hold(|ctrl| {
+            held.hold(|ctrl| {
                 let writer = if writer == -1 { ctrl.master() } else { writer };
                 let access = ctrl.on(writer)?.single_write_timeout(Duration::MAX)?;
-                Ok(Guard::Call(access))
+                Ok(Guard::Call(Call(Some(access))))
             })?;
-            writes.set(matches!(guard, Guard::Call(Access::Writer(_))).into());
-            Ok(())
+            held.with_guard(|guard| {
+                let is_writer = matches!(guard, Guard::Call(Call(Some(Access::Writer(_)))));
+                writes.set(is_writer.into());
+            })
         })
     })
 }
 
 /// Ends a single write. Collective. The writer releases the lock and shares `size` bytes at `data`
 /// with the other ranks, which wait for them and receive them in `data`. `size` is the same on all
-/// ranks, and may be 0.
+/// ranks, and may be 0. If it is more than 448, the writer waits, too, until the others have them.
 ///
 /// A writer that has failed passes the reason as `failure`, and MPISYNC_ERR_WRITER_FAILED is the
-/// status of all ranks. Otherwise `failure` is NULL. Ranks that do not write pass NULL.
+/// status of all ranks. Otherwise `failure` is NULL. Ranks that do not write pass NULL. Bytes of the
+/// reason that are not UTF-8 are replaced.
 ///
 /// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_NOT_HELD if no single write has begun,
 /// MPISYNC_ERR_WRITER_FAILED, MPISYNC_ERR_SIZE, MPISYNC_ERR_DIVERGED, MPISYNC_ERR_RANK_DIED,
@@ -283,7 +313,8 @@ pub unsafe extern "C" fn mpisync_single_write_begin(
 /// MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT and MPISYNC_ERR_NOT_HELD.
 ///
 /// # Safety
-/// `failure` is NULL or a text that ends with 0; `data` is NULL or points to `size` bytes.
+/// `failure` is NULL or a text that ends with 0; `data` is NULL or points to `size` bytes, which are
+/// initialized on the writer.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mpisync_single_write_end(
     controller: *mut mpisync_controller,
@@ -291,47 +322,51 @@ pub unsafe extern "C" fn mpisync_single_write_end(
     data: *mut c_void,
     size: usize,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need. Only the writer reads the bytes, and only the
-    // others write to them.
-    let (failure, shared, room) = unsafe {
-        (
-            text(failure, "failure"),
-            bytes(data, size, "data"),
-            Buffer::new(data, size, "data"),
-        )
-    };
     call(|| {
-        let (failure, shared, room) = (failure?, shared?, room?);
-        handle::with::<Controller, _>(controller, |held| match (held.release()?, failure) {
-            (Guard::Call(Access::Writer(fence)), None) => Ok(fence.share_slice(shared)?),
-            (Guard::Call(Access::Writer(fence)), Some(reason)) => Err(fence.fail(reason).into()),
-            (Guard::Call(Access::Excluded(fence)), _) => {
-                let shared = fence.collect_vec::<u8>()?;
-                if shared.len() == room.size() {
-                    room.fill(&shared);
-                    return Ok(());
+        // SAFETY: the caller promises what these need.
+        let (failure, data) = unsafe { (reason(failure), Buffer::new(data, size, "data")?) };
+        handle::with::<Controller, _>(controller, |held| {
+            held.release(|guard, kept| match guard {
+                Guard::Call(call) => end(call, failure.as_deref(), &data),
+                Guard::Read(_) | Guard::Write(_) => {
+                    let message =
+                        "no single write has begun; call mpisync_single_write_begin before";
+                    *kept = Some(guard);
+                    Err(not_held(message))
                 }
-                let message = format!(
-                    "the writer shared {} bytes, and this rank passed `size` {}; pass the same on all ranks",
-                    shared.len(),
-                    room.size()
-                );
-                Err(Failure::new(mpisync_status::MPISYNC_ERR_SIZE, message))
-            }
-            (guard, _) => {
-                held.put_back(guard);
-                let message = "no single write has begun; call mpisync_single_write_begin before";
-                Err(Failure::new(
-                    mpisync_status::MPISYNC_ERR_NOT_HELD,
-                    message.to_owned(),
-                ))
-            }
+            })?
         })
     })
 }
 
-/// Frees the memory of the controller on all ranks. Collective. The handle is gone afterwards, also
-/// after an error, except after MPISYNC_ERR_HANDLE and MPISYNC_ERR_HELD.
+/// Ends a single write.
+fn end(mut call: Call<'_>, failure: Option<&str>, data: &Buffer) -> Result<(), Failure> {
+    match (call.0.take().expect("it is taken here only"), failure) {
+        (Access::Writer(fence), None) => {
+            // SAFETY: the program promises that the bytes that the writer shares are initialized. It
+            // does not change them meanwhile, and nothing here writes to them.
+            let bytes = unsafe { data.bytes() };
+            Ok(fence.share_slice(bytes)?)
+        }
+        (Access::Writer(fence), Some(reason)) => Err(fence.fail(reason).into()),
+        (Access::Excluded(fence), _) => {
+            let shared = fence.collect_vec::<u8>()?;
+            if shared.len() == data.size() {
+                data.fill(&shared);
+                return Ok(());
+            }
+            let message = format!(
+                "the writer shared {} bytes, and this rank passed `size` {}; pass the same on all ranks",
+                shared.len(),
+                data.size()
+            );
+            Err(Failure::new(mpisync_status::MPISYNC_ERR_SIZE, message))
+        }
+    }
+}
+
+/// Frees the memory of the controller on all ranks. Collective. Waits for all ranks. The handle is gone
+/// afterwards, also after an error, except after MPISYNC_ERR_HANDLE and MPISYNC_ERR_HELD.
 ///
 /// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_HELD, MPISYNC_ERR_DIVERGED, MPISYNC_ERR_RANK_DIED,
 /// MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
@@ -350,15 +385,5 @@ pub extern "C" fn mpisync_controller_close(controller: *mut mpisync_controller) 
 /// Errors: MPISYNC_ERR_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_controller_free(controller: *mut mpisync_controller) -> mpisync_status {
-    call(|| {
-        if controller.is_null() {
-            return Ok(());
-        }
-        let mut held = handle::remove::<Controller>(controller, |_| Ok(()))?;
-        // Dropping this fence would wait for the writer.
-        if let Ok(Guard::Call(Access::Excluded(fence))) = held.release() {
-            fence.skip();
-        }
-        Ok(())
-    })
+    call(|| handle::free::<Controller>(controller))
 }

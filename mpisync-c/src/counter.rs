@@ -1,9 +1,9 @@
 //! The counter: numbers that are given out once.
 
-use crate::argument::{Out, count, text};
+use crate::argument::{Out, count, invalid, text};
 use crate::comm;
 use crate::handle::{self, Object};
-use crate::status::{Failure, call, make, mpisync_status};
+use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::Counter;
 use std::ffi::{c_char, c_int};
@@ -36,33 +36,30 @@ pub unsafe extern "C" fn mpisync_counter_new(
     start: i64,
     counter: *mut *mut mpisync_counter,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            Out::new(counter, "counter"),
-        )
-    };
-    make::<Numbers>(place, || {
-        let (comm, name) = (comm?, name?);
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                Out::new(counter, "counter")?,
+            )
+        };
         let builder = Numbers::builder(&*comm).root(root).start(start);
-        Ok(builder.name(name.unwrap_or("counter")).build()?)
+        let builder = builder.name(name.unwrap_or("counter"));
+        handle::store(place, builder.build()?)
     })
 }
 
 fn take(
     counter: *mut mpisync_counter,
-    number: Result<Out<i64>, Failure>,
+    number: Out<i64>,
     take: impl FnOnce(&Numbers) -> Result<i64, Failure>,
-) -> mpisync_status {
-    call(|| {
-        let number = number?;
-        number.set(handle::with::<Numbers, _>(counter, |counter| {
-            take(counter)
-        })?);
-        Ok(())
-    })
+) -> Result<(), Failure> {
+    number.set(handle::with::<Numbers, _>(counter, |counter| {
+        take(counter)
+    })?);
+    Ok(())
 }
 
 /// Takes the next number, which no other call gets. Not collective.
@@ -77,9 +74,11 @@ pub unsafe extern "C" fn mpisync_counter_next(
     counter: *mut mpisync_counter,
     number: *mut i64,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let number = unsafe { Out::new(number, "number") };
-    take(counter, number, |counter| Ok(counter.try_next()?))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let number = unsafe { Out::new(number, "number") }?;
+        take(counter, number, |counter| Ok(counter.try_next()?))
+    })
 }
 
 /// Takes the next `numbers` numbers; `first` receives the first of them. Not collective.
@@ -94,12 +93,14 @@ pub unsafe extern "C" fn mpisync_counter_reserve(
     numbers: i64,
     first: *mut i64,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let first = unsafe { Out::new(first, "first") };
-    take(counter, first, |counter| {
-        let numbers = count(numbers, "numbers")?;
-        let reserved = counter.try_reserve(numbers)?.next();
-        reserved.ok_or_else(|| crate::argument::invalid("`numbers` is 0; take 1 at least".into()))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let first = unsafe { Out::new(first, "first") }?;
+        take(counter, first, |counter| {
+            let numbers = count(numbers, "numbers")?;
+            let reserved = counter.try_reserve(numbers)?.next();
+            reserved.ok_or_else(|| invalid("`numbers` is 0; take 1 at least".into()))
+        })
     })
 }
 
@@ -115,9 +116,11 @@ pub unsafe extern "C" fn mpisync_counter_add(
     amount: i64,
     before: *mut i64,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let before = unsafe { Out::new(before, "before") };
-    take(counter, before, |counter| Ok(counter.try_add(amount)?))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let before = unsafe { Out::new(before, "before") }?;
+        take(counter, before, |counter| Ok(counter.try_add(amount)?))
+    })
 }
 
 /// Frees the memory of the counter on all ranks. Collective. As mpisync_controller_close().

@@ -3,9 +3,13 @@
 //! A handle looks like a pointer to C and is never dereferenced. Its number is used once in a
 //! process, so a handle that was closed, or that another thread made, names nothing.
 
+use crate::argument::Out;
+use crate::comm;
 use crate::status::{Failure, mpisync_status};
 use std::any::Any;
 use std::cell::RefCell;
+use std::mem::ManuallyDrop;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -36,16 +40,43 @@ struct Table {
     free: Vec<usize>,
 }
 
+/// The objects of one thread.
+#[derive(Default)]
+struct Objects(ManuallyDrop<RefCell<Table>>);
+
 thread_local! {
-    /// It is never dropped: at the end of the process MPI may be finalized, and the library's own
-    /// variables may be gone. Ranks that wait for an object that was left learn that this rank ended.
-    static TABLE: &'static RefCell<Table> = Box::leak(Box::default());
+    static TABLE: Objects = Objects::default();
+}
+
+impl Drop for Objects {
+    /// At the end of the thread: drops what it has not freed, so that other ranks do not wait for the
+    /// locks that it holds.
+    ///
+    /// The objects of the main thread are left as they are: at the end of the process MPI may be
+    /// finalized, and the library's own variables may be gone. Ranks that wait for them learn that this
+    /// rank has ended.
+    fn drop(&mut self) {
+        if is_main_thread() || comm::check_running().is_err() {
+            return;
+        }
+        for slot in self.0.take().slots.into_iter().flatten() {
+            // A panic that leaves a destructor of a thread ends the process.
+            let _ = catch_unwind(AssertUnwindSafe(|| drop(slot)));
+        }
+    }
+}
+
+/// Whether this is the thread in which the process has begun.
+fn is_main_thread() -> bool {
+    // SAFETY: the two calls have no conditions. The first is a system call because glibc has no function
+    // for it before version 2.30.
+    unsafe { libc::syscall(libc::SYS_gettid) == libc::c_long::from(libc::getpid()) }
 }
 
 /// Adds an object and returns its handle.
 pub fn add<T: Object>(object: T) -> Result<*mut T::Opaque, Failure> {
-    TABLE.with(|table| {
-        let mut table = table.borrow_mut();
+    let added = TABLE.try_with(|objects| {
+        let mut table = objects.0.borrow_mut();
         let place = match table.free.pop() {
             Some(place) => place,
             None if table.slots.len() == MOST_OBJECTS => {
@@ -63,7 +94,17 @@ pub fn add<T: Object>(object: T) -> Result<*mut T::Opaque, Failure> {
         let object = Rc::new(RefCell::new(object));
         table.slots[place] = Some(Slot { handle, object });
         Ok(ptr::without_provenance_mut(handle))
+    });
+    added.unwrap_or_else(|_| {
+        let message = "this thread is about to end; make objects before".to_owned();
+        Err(Failure::new(mpisync_status::MPISYNC_ERR_CREATE, message))
     })
+}
+
+/// Adds an object and stores its handle where the C program wants it.
+pub fn store<T: Object>(place: Out<*mut T::Opaque>, object: T) -> Result<(), Failure> {
+    place.set(add(object)?);
+    Ok(())
 }
 
 /// Calls `act` with the object of a handle.
@@ -85,8 +126,8 @@ pub fn remove<T: Object>(
     let handle = handle.addr();
     let object = find::<T>(handle)?;
     let place = handle % MOST_OBJECTS;
-    TABLE.with(|table| {
-        let mut table = table.borrow_mut();
+    TABLE.with(|objects| {
+        let mut table = objects.0.borrow_mut();
         table.slots[place] = None;
         table.free.push(place);
     });
@@ -103,11 +144,13 @@ pub fn free<T: Object>(handle: *mut T::Opaque) -> Result<(), Failure> {
 }
 
 fn find<T: Object>(handle: usize) -> Result<Rc<RefCell<T>>, Failure> {
-    let object = TABLE.with(|table| {
-        let table = table.borrow();
+    let object = TABLE.try_with(|objects| {
+        let table = objects.0.borrow();
         let slot = table.slots.get(handle % MOST_OBJECTS)?.as_ref()?;
         (slot.handle == handle).then(|| Rc::clone(&slot.object))
     });
+    // At the end of a thread the table may be gone.
+    let object = object.ok().flatten();
     let object = object.and_then(|object| object.downcast().ok());
     object.ok_or_else(|| unknown::<T>(handle))
 }
@@ -202,6 +245,12 @@ mod tests {
             ))
         });
         assert_eq!(found.join().unwrap(), mpisync_status::MPISYNC_ERR_HANDLE);
+    }
+
+    #[test]
+    fn the_main_thread_is_the_one_in_which_the_process_began() {
+        // A test runs in a thread of its own.
+        assert!(!is_main_thread());
     }
 
     #[test]

@@ -12,16 +12,19 @@ pub trait Lend: 'static {
         Self: 'a;
     /// The names of the object and of what a guard holds, for messages.
     const NAMES: (&'static str, &'static str);
+    /// Whether it lends several guards at a time, by shared references.
+    const LENDS_SEVERAL: bool = false;
 }
 
 /// An object of which this rank holds a guard or none.
 ///
 /// A guard in here has the lifetime `'static`, and is really valid until the object is moved out or
-/// dropped. So the object lies in a box of its own, which is opened only after the guard is gone, and
-/// guards leave this value only to be consumed at once.
+/// dropped. So the object lies in memory of its own, which is freed only after the guard is gone. No
+/// such guard leaves this module: closures get guards of any lifetime, which they can only consume or
+/// give back.
 pub struct Held<T: Lend> {
     guard: Option<T::Guard<'static>>,
-    /// From `Box::into_raw`. Not a `Box`: moving one would invalidate what the guard borrows.
+    /// From `Box::leak`. Not a `Box`: moving one would invalidate what the guard borrows.
     owner: NonNull<T>,
 }
 
@@ -36,9 +39,9 @@ impl<T: Lend> Held<T> {
     pub fn hold(
         &mut self,
         take: impl for<'a> FnOnce(&'a mut T) -> Result<T::Guard<'a>, Failure>,
-    ) -> Result<&mut T::Guard<'static>, Failure> {
+    ) -> Result<(), Failure> {
         self.hold_some(|owner| take(owner).map(Some))?;
-        self.guard()
+        Ok(())
     }
 
     /// Takes a guard, if there is one to take. Returns whether there was.
@@ -46,22 +49,31 @@ impl<T: Lend> Held<T> {
         &mut self,
         take: impl for<'a> FnOnce(&'a mut T) -> Result<Option<T::Guard<'a>>, Failure>,
     ) -> Result<bool, Failure> {
+        const { assert!(!T::LENDS_SEVERAL, "`lend` would make a second borrow") };
         self.check_free()?;
-        // SAFETY: the box is alive until `self` is dropped or consumed, which drops the guard first.
-        // No guard is there, so nothing else borrows the object. `take` works for every lifetime, so
-        // it keeps the reference nowhere but in the guard.
+        // SAFETY: the memory is valid until `self` is dropped or consumed, which drops the guard first.
+        // No guard is there, so nothing else borrows the object, and nothing will while the new guard
+        // is there: `owner` checks that, and `lend` is for other types. `take` works for every
+        // lifetime, so it keeps the reference nowhere but in the guard.
         let owner: &'static mut T = unsafe { self.owner.as_mut() };
         self.guard = take(owner)?;
         Ok(self.guard.is_some())
     }
 
-    /// Takes a guard, where objects lend several: `take` gets those that are held.
+    /// Takes a guard of an object that lends several: `take` gets those that are held.
     pub fn lend<R>(
         &mut self,
         take: impl for<'a> FnOnce(&'a T, &mut Option<T::Guard<'a>>) -> R,
     ) -> R {
-        // SAFETY: as above, but guards may borrow the object. Objects for which this is called lend
-        // guards from shared references, and nothing makes an exclusive one while there is a guard.
+        const {
+            assert!(
+                T::LENDS_SEVERAL,
+                "a guard may borrow the object exclusively"
+            )
+        };
+        // SAFETY: the memory is valid as above. Guards may borrow the object, but only by shared
+        // references: they come from here, since `hold_some` is for other types. `take` works for every
+        // lifetime, so it keeps the reference nowhere but in the guards.
         let owner: &'static T = unsafe { self.owner.as_ref() };
         take(owner, &mut self.guard)
     }
@@ -69,24 +81,26 @@ impl<T: Lend> Held<T> {
     /// The object, if no guard borrows it.
     pub fn owner(&mut self) -> Result<&mut T, Failure> {
         self.check_free()?;
-        // SAFETY: the box is alive, and without a guard nothing else borrows the object. The
+        // SAFETY: the memory is valid, and without a guard nothing else borrows the object. The
         // reference borrows `self`, so no guard is made meanwhile.
         Ok(unsafe { self.owner.as_mut() })
     }
 
-    /// The guard.
-    pub fn guard(&mut self) -> Result<&mut T::Guard<'static>, Failure> {
-        self.guard.as_mut().ok_or_else(not_held::<T>)
+    /// Uses the guard, which stays held.
+    pub fn with_guard<R>(
+        &mut self,
+        act: impl for<'a> FnOnce(&mut T::Guard<'a>) -> R,
+    ) -> Result<R, Failure> {
+        self.guard.as_mut().map(act).ok_or_else(not_held::<T>)
     }
 
-    /// Gives the guard away, to be consumed before the object is used again.
-    pub fn release(&mut self) -> Result<T::Guard<'static>, Failure> {
-        self.guard.take().ok_or_else(not_held::<T>)
-    }
-
-    /// Puts a guard back that [`release`](Self::release) gave.
-    pub fn put_back(&mut self, guard: T::Guard<'static>) {
-        self.guard = Some(guard);
+    /// Releases the guard: `consume` gets it, and the place for the one that stays held, if any.
+    pub fn release<R>(
+        &mut self,
+        consume: impl for<'a> FnOnce(T::Guard<'a>, &mut Option<T::Guard<'a>>) -> R,
+    ) -> Result<R, Failure> {
+        let guard = self.guard.take().ok_or_else(not_held::<T>)?;
+        Ok(consume(guard, &mut self.guard))
     }
 
     /// Checks that this rank holds no guard.
@@ -104,7 +118,7 @@ impl<T: Lend> Held<T> {
     /// The object, after the guard is dropped.
     pub fn into_owner(mut self) -> T {
         self.guard = None;
-        // SAFETY: from `Box::into_raw`, and `self` is forgotten before it could be freed again.
+        // SAFETY: from `Box::leak`, and `self` is forgotten before it could be freed again.
         let owner = unsafe { Box::from_raw(self.owner.as_ptr()) };
         mem::forget(self);
         *owner
@@ -181,20 +195,32 @@ mod tests {
     }
 
     #[test]
+    fn a_guard_that_is_given_back_stays_held() {
+        let (mut held, notes) = held();
+        assert!(held.hold(|noted| Ok(Guard(noted))).is_ok());
+        assert!(held.release(|guard, kept| *kept = Some(guard)).is_ok());
+        let notes_of = |guard: &mut Guard<'_>| guard.0.0.borrow().len();
+        assert_eq!(held.with_guard(notes_of).ok(), Some(0));
+        assert!(held.release(|guard, _| drop(guard)).is_ok());
+        assert_eq!(*notes.borrow(), ["guard"]);
+    }
+
+    #[test]
     fn a_guard_is_held_once_and_released_once() {
         let (mut held, _notes) = held();
         let status = |failure: Failure| failure.status();
         let not_held = Some(mpisync_status::MPISYNC_ERR_NOT_HELD);
         let is_held = Some(mpisync_status::MPISYNC_ERR_HELD);
-        assert_eq!(held.release().err().map(status), not_held);
+        let release = |held: &mut Held<Noted>| held.release(|_, _| ()).err().map(status);
+        assert_eq!(release(&mut held), not_held);
         assert!(held.hold(|noted| Ok(Guard(noted))).is_ok());
         assert_eq!(
             held.hold(|noted| Ok(Guard(noted))).err().map(status),
             is_held
         );
         assert_eq!(held.owner().err().map(status), is_held);
-        assert!(held.release().is_ok());
-        assert_eq!(held.release().err().map(status), not_held);
+        assert_eq!(release(&mut held), None);
+        assert_eq!(release(&mut held), not_held);
         assert!(held.owner().is_ok());
     }
 }

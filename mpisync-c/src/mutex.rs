@@ -4,7 +4,7 @@ use crate::argument::{Out, limit, text};
 use crate::comm;
 use crate::handle::{self, Object};
 use crate::held::{Held, Lend};
-use crate::status::{Failure, call, make, mpisync_status};
+use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::{Mutex, MutexGuard};
 use std::ffi::{c_char, c_double, c_int};
@@ -39,26 +39,24 @@ pub unsafe extern "C" fn mpisync_mutex_new(
     root: c_int,
     mutex: *mut *mut mpisync_mutex,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            Out::new(mutex, "mutex"),
-        )
-    };
-    make::<Held<Mutex>>(place, || {
-        let (comm, name) = (comm?, name?);
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                Out::new(mutex, "mutex")?,
+            )
+        };
         let builder = Mutex::builder(&*comm).root(root);
         let builder = builder.name(name.unwrap_or("mutex"));
-        Ok(Held::new(builder.build()?))
+        handle::store(place, Held::new(builder.build()?))
     })
 }
 
 fn lock(mutex: *mut mpisync_mutex, limit: Duration) -> Result<(), Failure> {
     handle::with::<Held<Mutex>, _>(mutex, |held| {
-        held.hold(|mutex| Ok(mutex.lock_timeout(limit)?))?;
-        Ok(())
+        held.hold(|mutex| Ok(mutex.lock_timeout(limit)?))
     })
 }
 
@@ -71,7 +69,8 @@ pub extern "C" fn mpisync_mutex_lock(mutex: *mut mpisync_mutex) -> mpisync_statu
     call(|| lock(mutex, Duration::MAX))
 }
 
-/// Takes the lock if no other rank holds it or waits for it. Not collective.
+/// Takes the lock if no other rank holds it or waits for it. Not collective. Does not wait, except for a
+/// round trip over several hosts.
 ///
 /// Errors: MPISYNC_BUSY if it is not free, and those of mpisync_mutex_lock().
 #[unsafe(no_mangle)]
@@ -90,12 +89,12 @@ pub extern "C" fn mpisync_mutex_lock_timeout(
     call(|| lock(mutex, limit(seconds)?))
 }
 
-/// Releases the lock. Local, does not wait.
+/// Releases the lock. Local.
 ///
 /// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_NOT_HELD if this rank does not hold it.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_mutex_unlock(mutex: *mut mpisync_mutex) -> mpisync_status {
-    call(|| handle::with::<Held<Mutex>, _>(mutex, |held| held.release().map(drop)))
+    call(|| handle::with::<Held<Mutex>, _>(mutex, |held| held.release(|guard, _| drop(guard))))
 }
 
 /// Makes a mutex usable again that a rank has poisoned by its death. Not collective.

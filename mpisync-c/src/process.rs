@@ -1,9 +1,11 @@
 //! The beginning and the end of MPI, and the version.
 
+use crate::comm;
 use crate::status::{Failure, call, mpisync_status};
 use mpisync::Universe;
 use std::cell::RefCell;
 use std::ffi::c_char;
+use std::mem;
 
 thread_local! {
     /// MPI, if this thread has initialized it by `mpisync_init`. It is never dropped: at the end of
@@ -12,11 +14,12 @@ thread_local! {
 }
 
 /// Initializes MPI with the level MPI_THREAD_MULTIPLE if MPI has it, in place of MPI_Init_thread.
-/// Collective over all processes. End it by mpisync_finalize() on the same thread.
+/// Collective over all processes. End MPI by mpisync_finalize() on the same thread.
 ///
-/// A program that runs on one host, or calls MPI_Init_thread itself, does not need it. On several
-/// hosts a thread answers the other hosts; mpisync_finalize() ends it before MPI is finalized, which
-/// MPICH requires.
+/// Programs that run on several hosts use these two. There a thread of the library answers the other
+/// hosts, which takes MPI_THREAD_MULTIPLE. It has to end before MPI is finalized: with MPICH, MPI_Finalize
+/// may hang otherwise. mpisync_finalize() ends it. On one host there is no such thread, and MPI_Init and
+/// MPI_Finalize do as well.
 ///
 /// Errors: MPISYNC_ERR_ARGUMENT if MPI was initialized before.
 #[unsafe(no_mangle)]
@@ -32,10 +35,11 @@ pub extern "C" fn mpisync_init() -> mpisync_status {
     })
 }
 
-/// Waits for all ranks and finalizes MPI, in place of MPI_Finalize after mpisync_init(). Collective.
+/// Waits for all ranks and finalizes MPI, in place of MPI_Finalize after mpisync_init(). Collective over
+/// all processes.
 ///
-/// Errors: MPISYNC_ERR_FINALIZED if this thread has not initialized MPI by mpisync_init(), or has
-/// finalized it.
+/// Errors: MPISYNC_ERR_FINALIZED if this thread has not initialized MPI by mpisync_init(), or if MPI is
+/// finalized already, by this function or by MPI_Finalize.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_finalize() -> mpisync_status {
     call(|| {
@@ -46,6 +50,11 @@ pub extern "C" fn mpisync_finalize() -> mpisync_status {
                            MPI_Finalize";
             Failure::new(status, message.to_owned())
         })?;
+        if let Err(finalized) = comm::check_running() {
+            // Dropping it would finalize MPI again.
+            mem::forget(universe);
+            return Err(finalized);
+        }
         drop(universe);
         Ok(())
     })

@@ -1,10 +1,10 @@
 //! The region: items in memory that the ranks of a node share.
 
-use crate::argument::{Out, limit, text};
+use crate::argument::{Out, Wait, limit, text};
 use crate::comm;
 use crate::handle::{self, Object};
 use crate::held::{Held, Lend};
-use crate::status::{Failure, call, make, mpisync_status};
+use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::ndarray::Ix2;
 use mpisync::{Region, RegionReadGuard, RegionWriteGuard};
@@ -54,18 +54,18 @@ pub unsafe extern "C" fn mpisync_region_new(
     item_size: usize,
     region: *mut *mut mpisync_region,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            Out::new(region, "region"),
-        )
-    };
-    make::<Held<Items>>(place, || {
-        let (comm, name) = (comm?, name?);
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                Out::new(region, "region")?,
+            )
+        };
         let builder = Items::builder(&*comm, [items, item_size]);
-        Ok(Held::new(builder.name(name.unwrap_or("region")).build()?))
+        let builder = builder.name(name.unwrap_or("region"));
+        handle::store(place, Held::new(builder.build()?))
     })
 }
 
@@ -73,33 +73,36 @@ fn lock_read(
     region: *mut mpisync_region,
     limit: Duration,
     size: usize,
-    data: Result<Out<*const c_void>, Failure>,
+    data: Out<*const c_void>,
 ) -> Result<(), Failure> {
-    let data = data?;
     handle::with::<Held<Items>, _>(region, |held| {
         check_size(held, size)?;
-        let guard = held.hold(|items| Ok(Guard::Read(items.read_timeout(limit)?)))?;
-        if let Guard::Read(items) = guard {
-            data.set(items.as_ptr().cast());
-        }
-        Ok(())
+        held.hold(|items| Ok(Guard::Read(items.read_timeout(limit)?)))?;
+        held.with_guard(|guard| {
+            if let Guard::Read(items) = guard {
+                data.set(items.as_ptr().cast());
+            }
+        })
     })
 }
 
 fn lock_write(
     region: *mut mpisync_region,
-    limit: Duration,
+    wait: Wait,
     size: usize,
-    data: Result<Out<*mut c_void>, Failure>,
+    data: Out<*mut c_void>,
 ) -> Result<(), Failure> {
-    let data = data?;
     handle::with::<Held<Items>, _>(region, |held| {
         check_size(held, size)?;
-        let guard = held.hold(|items| Ok(Guard::Write(items.write_timeout(limit)?)))?;
-        if let Guard::Write(items) = guard {
-            data.set(items.as_slice_mut().as_mut_ptr().cast());
-        }
-        Ok(())
+        held.hold(|items| {
+            let limit = wait.for_writing(items.nodes());
+            Ok(Guard::Write(items.write_timeout(limit)?))
+        })?;
+        held.with_guard(|guard| {
+            if let Guard::Write(items) = guard {
+                data.set(items.as_slice_mut().as_mut_ptr().cast());
+            }
+        })
     })
 }
 
@@ -133,12 +136,14 @@ pub unsafe extern "C" fn mpisync_region_read_lock(
     size: usize,
     data: *mut *const c_void,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let data = unsafe { Out::new(data, "data") };
-    call(|| lock_read(region, Duration::MAX, size, data))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let data = unsafe { Out::new(data, "data") }?;
+        lock_read(region, Duration::MAX, size, data)
+    })
 }
 
-/// Takes the lock for reading if no rank writes or waits to write. Not collective.
+/// Takes the lock for reading if no rank writes or waits to write. Local.
 ///
 /// Errors: MPISYNC_BUSY if it is not free, and those of mpisync_region_read_lock().
 ///
@@ -150,9 +155,11 @@ pub unsafe extern "C" fn mpisync_region_try_read_lock(
     size: usize,
     data: *mut *const c_void,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let data = unsafe { Out::new(data, "data") };
-    call(|| lock_read(region, Duration::ZERO, size, data).map_err(Failure::busy_at_once))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let data = unsafe { Out::new(data, "data") }?;
+        lock_read(region, Duration::ZERO, size, data).map_err(Failure::busy_at_once)
+    })
 }
 
 /// Takes the lock for reading; waits for at most `seconds`, which may be INFINITY. Not collective.
@@ -168,9 +175,11 @@ pub unsafe extern "C" fn mpisync_region_read_lock_timeout(
     size: usize,
     data: *mut *const c_void,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let data = unsafe { Out::new(data, "data") };
-    call(|| lock_read(region, limit(seconds)?, size, data))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let data = unsafe { Out::new(data, "data") }?;
+        lock_read(region, limit(seconds)?, size, data)
+    })
 }
 
 /// Takes the lock for writing; waits until no other rank writes or reads. Not collective. `data`
@@ -188,12 +197,15 @@ pub unsafe extern "C" fn mpisync_region_write_lock(
     size: usize,
     data: *mut *mut c_void,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let data = unsafe { Out::new(data, "data") };
-    call(|| lock_write(region, Duration::MAX, size, data))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let data = unsafe { Out::new(data, "data") }?;
+        lock_write(region, Wait::For(Duration::MAX), size, data)
+    })
 }
 
-/// Takes the lock for writing if no other rank holds it. Not collective.
+/// Takes the lock for writing if no other rank holds it. Not collective. Does not wait, except for a few
+/// round trips over several hosts.
 ///
 /// Errors: MPISYNC_BUSY if it is not free, and those of mpisync_region_read_lock().
 ///
@@ -205,9 +217,11 @@ pub unsafe extern "C" fn mpisync_region_try_write_lock(
     size: usize,
     data: *mut *mut c_void,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let data = unsafe { Out::new(data, "data") };
-    call(|| lock_write(region, Duration::ZERO, size, data).map_err(Failure::busy_at_once))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let data = unsafe { Out::new(data, "data") }?;
+        lock_write(region, Wait::Try, size, data).map_err(Failure::busy_at_once)
+    })
 }
 
 /// Takes the lock for writing; waits for at most `seconds`, which may be INFINITY. Not collective.
@@ -223,23 +237,29 @@ pub unsafe extern "C" fn mpisync_region_write_lock_timeout(
     size: usize,
     data: *mut *mut c_void,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what `Out` needs.
-    let data = unsafe { Out::new(data, "data") };
-    call(|| lock_write(region, limit(seconds)?, size, data))
+    call(|| {
+        // SAFETY: the caller promises what `Out` needs.
+        let data = unsafe { Out::new(data, "data") }?;
+        lock_write(region, Wait::For(limit(seconds)?), size, data)
+    })
 }
 
 /// Releases the lock that this rank took for reading or writing. Not collective. If the region spans
 /// nodes and this rank wrote, it first sends the items to the other nodes, and waits until they are
 /// there. The address of the items must not be used any more.
 ///
-/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_NOT_HELD if this rank holds no lock; on several nodes
-/// MPISYNC_ERR_RANK_DIED and MPISYNC_ERR_HOST_SILENT, after which the lock is poisoned.
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_NOT_HELD if this rank holds no lock. If this rank wrote to a
+/// region that spans nodes, also MPISYNC_ERR_FINALIZED, and MPISYNC_ERR_RANK_DIED and
+/// MPISYNC_ERR_HOST_SILENT, after which some nodes may have the items and others not: so no rank gets the
+/// lock any more, and mpisync_region_clear_poison() does not change that.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_region_unlock(region: *mut mpisync_region) -> mpisync_status {
     call(|| {
-        handle::with::<Held<Items>, _>(region, |held| match held.release()? {
-            Guard::Read(_) => Ok(()),
-            Guard::Write(mut items) => Ok(items.publish()?),
+        handle::with::<Held<Items>, _>(region, |held| {
+            held.release(|guard, _| match guard {
+                Guard::Read(_) => Ok(()),
+                Guard::Write(mut items) => Ok(items.publish()?),
+            })?
         })
     })
 }
@@ -267,8 +287,9 @@ pub extern "C" fn mpisync_region_close(region: *mut mpisync_region) -> mpisync_s
     })
 }
 
-/// Drops the region on this rank, and releases it. Local. As mpisync_controller_free(). The address of
-/// the items must not be used any more.
+/// Drops the region on this rank, and releases it. Local, unless this rank holds the lock for writing of a
+/// region that spans nodes: then it waits as mpisync_region_unlock(). As mpisync_controller_free(). The
+/// address of the items must not be used any more.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_region_free(region: *mut mpisync_region) -> mpisync_status {
     call(|| handle::free::<Held<Items>>(region))

@@ -4,7 +4,7 @@ use crate::argument::{Out, count, limit, text};
 use crate::comm;
 use crate::handle::{self, Object};
 use crate::held::{Held, Lend};
-use crate::status::{Failure, call, make, mpisync_status};
+use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::Semaphore;
 use mpisync::sync::Permit;
@@ -20,6 +20,7 @@ impl Lend for Semaphore {
     /// One for each call that took some.
     type Guard<'a> = Vec<Permit<'a>>;
     const NAMES: (&'static str, &'static str) = ("semaphore", "permits");
+    const LENDS_SEVERAL: bool = true;
 }
 
 impl Object for Held<Semaphore> {
@@ -42,20 +43,19 @@ pub unsafe extern "C" fn mpisync_semaphore_new(
     permits: c_int,
     semaphore: *mut *mut mpisync_semaphore,
 ) -> mpisync_status {
-    // SAFETY: the caller promises what these need.
-    let (comm, name, place) = unsafe {
-        (
-            comm::borrow(comm),
-            text(name, "name"),
-            Out::new(semaphore, "semaphore"),
-        )
-    };
-    make::<Held<Semaphore>>(place, || {
-        let (comm, name) = (comm?, name?);
+    call(|| {
+        // SAFETY: the caller promises what these need.
+        let (comm, name, place) = unsafe {
+            (
+                comm::borrow(comm)?,
+                text(name, "name")?,
+                Out::new(semaphore, "semaphore")?,
+            )
+        };
         let permits = count(permits.into(), "permits")?;
         let builder = Semaphore::builder(&*comm, permits).root(root);
         let builder = builder.name(name.unwrap_or("semaphore"));
-        Ok(Held::new(builder.build()?))
+        handle::store(place, Held::new(builder.build()?))
     })
 }
 
@@ -77,8 +77,8 @@ fn acquire(
 /// Takes permits; waits until as many are free. Not collective.
 ///
 /// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_USED_UP if the semaphore has fewer,
-/// MPISYNC_ERR_HELD if this rank holds those that are missing, MPISYNC_ERR_RANK_ENDED,
-/// MPISYNC_ERR_DEADLOCK, MPISYNC_ERR_FINALIZED.
+/// MPISYNC_ERR_HELD if this rank holds those that are missing, MPISYNC_ERR_POISONED if a rank died while
+/// it changed the semaphore, MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_DEADLOCK, MPISYNC_ERR_FINALIZED.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_semaphore_acquire(
     semaphore: *mut mpisync_semaphore,
@@ -87,7 +87,8 @@ pub extern "C" fn mpisync_semaphore_acquire(
     call(|| acquire(semaphore, permits, Duration::MAX))
 }
 
-/// Takes permits if as many are free. Not collective.
+/// Takes permits if as many are free and no rank waits. Not collective. Does not wait, except for a round
+/// trip over several hosts.
 ///
 /// Errors: MPISYNC_BUSY if they are not free, and those of mpisync_semaphore_acquire().
 #[unsafe(no_mangle)]
@@ -111,7 +112,7 @@ pub extern "C" fn mpisync_semaphore_acquire_timeout(
 }
 
 /// Gives permits back that one call of this rank has taken: `permits` is the number of that call.
-/// Local, does not wait.
+/// Local.
 ///
 /// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_ARGUMENT, MPISYNC_ERR_NOT_HELD if this rank has not taken as
 /// many in one call, or has given them back.
@@ -123,19 +124,35 @@ pub extern "C" fn mpisync_semaphore_release(
     call(|| {
         let permits: u32 = count(permits.into(), "permits")?;
         handle::with::<Held<Semaphore>, _>(semaphore, |held| {
-            let mut taken = held.release()?;
-            let place = taken.iter().rposition(|permit| permit.count() == permits);
-            let permit = place.map(|place| taken.swap_remove(place));
-            if !taken.is_empty() {
-                held.put_back(taken);
-            }
-            permit.map(drop).ok_or_else(|| {
+            let is_released = held.release(|mut taken, kept| {
+                let place = taken.iter().rposition(|permit| permit.count() == permits);
+                drop(place.map(|place| taken.swap_remove(place)));
+                *kept = (!taken.is_empty()).then_some(taken);
+                place.is_some()
+            })?;
+            is_released.then_some(()).ok_or_else(|| {
                 let status = mpisync_status::MPISYNC_ERR_NOT_HELD;
                 let message = format!(
                     "this rank has not taken {permits} permits in one call; release as many as a call has acquired"
                 );
                 Failure::new(status, message)
             })
+        })
+    })
+}
+
+/// Makes a semaphore usable again whose words a rank was changing when it died. The permits of a rank
+/// that dies at another time are free again, and need no such call. Not collective.
+///
+/// Errors: MPISYNC_ERR_HANDLE, MPISYNC_ERR_FINALIZED.
+#[unsafe(no_mangle)]
+pub extern "C" fn mpisync_semaphore_clear_poison(
+    semaphore: *mut mpisync_semaphore,
+) -> mpisync_status {
+    call(|| {
+        handle::with::<Held<Semaphore>, _>(semaphore, |held| {
+            held.lend(|semaphore, _| semaphore.clear_poison())?;
+            Ok(())
         })
     })
 }

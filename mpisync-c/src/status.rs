@@ -1,6 +1,6 @@
 //! What functions return: a status, and for those that are not `MPISYNC_OK` a message.
 
-use crate::argument::{Out, invalid};
+use crate::argument::invalid;
 use mpisync::batch::BatchError;
 use mpisync::sync::{BarrierError, CounterError, SemaphoreError};
 use mpisync::{ChannelError, CollectiveError, CreateError, LockError};
@@ -10,17 +10,18 @@ use std::ffi::{CStr, CString, c_char, c_int};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a function returns. MPISYNC_BUSY, MPISYNC_TIMEOUT and MPISYNC_END are answers rather than
-/// errors: nothing was done.
+/// errors: nothing was taken, put, locked or made. But after MPISYNC_TIMEOUT of a barrier this rank has
+/// arrived.
 #[repr(C)]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum mpisync_status {
     /// The call has done what it is for.
     MPISYNC_OK = 0,
-    /// A `try` function cannot do it without waiting.
+    /// A function with "try" in its name cannot do it without waiting.
     MPISYNC_BUSY = 1,
     /// It was not possible within the time limit.
     MPISYNC_TIMEOUT = 2,
-    /// There are no more messages, or no more tasks.
+    /// There are no more messages, or no task is open now.
     MPISYNC_END = 3,
     /// An argument is wrong: a null pointer, a negative number, a communicator that cannot be used.
     MPISYNC_ERR_ARGUMENT = 10,
@@ -44,12 +45,15 @@ pub enum mpisync_status {
     MPISYNC_ERR_RANK_DIED = 20,
     /// A rank ended or left the call, for which this one would wait.
     MPISYNC_ERR_RANK_ENDED = 21,
-    /// A rank died while it held the lock for writing. Clear it by the object's function
-    /// `clear_poison`, or take it over.
+    /// A rank died while it held the lock for writing, or while it changed a semaphore. Clear it by the
+    /// object's function that ends in _clear_poison, or take a controller over by
+    /// mpisync_controller_take_over().
     MPISYNC_ERR_POISONED = 22,
-    /// A host does not answer.
+    /// A host does not answer. Objects that span it are not usable any more.
     MPISYNC_ERR_HOST_SILENT = 23,
-    /// Ranks wait for each other, or no other rank is left that could end the wait.
+    /// No other rank is left that could end the wait. Or ranks wait for each other, which is an error
+    /// only if the environment variable MPISYNC_DEADLOCK is "error", and only in calls without a time
+    /// limit; otherwise a report is printed, and the wait goes on.
     MPISYNC_ERR_DEADLOCK = 24,
     /// The rank that writes for all has failed.
     MPISYNC_ERR_WRITER_FAILED = 25,
@@ -57,7 +61,8 @@ pub enum mpisync_status {
     MPISYNC_ERR_CLOSED = 26,
     /// The numbers or permits of the object do not suffice.
     MPISYNC_ERR_USED_UP = 27,
-    /// A task's state directory cannot be used, or the task was taken away from its worker.
+    /// A batch's state directory cannot be used, or a task was taken away from its worker, or the rank
+    /// that acts for this one, the root or the first rank of its worker, has failed for such a reason.
     MPISYNC_ERR_TASK = 28,
     /// A fault of the library. Please report it with the message.
     MPISYNC_ERR_INTERNAL = 99,
@@ -160,7 +165,7 @@ pub extern "C" fn mpisync_last_error_message() -> *const c_char {
 }
 
 /// The rank that caused the failure which mpisync_last_error_message() tells of, such as the one that
-/// died; -1 if there is none. Local.
+/// died; -1 if there is none. It is a rank in the communicator of the object. Local.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_last_error_rank() -> c_int {
     LAST.try_with(|last| last.borrow().rank).unwrap_or(-1)
@@ -349,17 +354,6 @@ impl From<BatchError> for Failure {
         };
         Failure::of(status, &error, rank)
     }
-}
-
-/// Stores the handle of a new object where the C program wants it, unless it cannot be made.
-pub fn make<T: crate::handle::Object>(
-    handle: Result<Out<*mut T::Opaque>, Failure>,
-    make: impl FnOnce() -> Result<T, Failure>,
-) -> Status {
-    call(|| {
-        handle?.set(crate::handle::add(make()?)?);
-        Ok(())
-    })
 }
 
 #[cfg(test)]
