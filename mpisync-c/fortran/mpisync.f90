@@ -118,7 +118,8 @@ contains
                          int(worker_size, c_int), address(state_dir, directory), batch)
   end function
 
-  ! Without `failure`, the writer has not failed.
+  ! Without `failure`, the writer has not failed. It is the last argument here, because it is optional,
+  ! and the second one in C.
   integer(c_int) function mpisync_single_write_end(controller, data, size, failure) result(status)
     type(c_ptr), intent(in) :: controller, data
     integer(c_size_t), intent(in) :: size

@@ -1,10 +1,19 @@
 /* New objects on the communicators of Fortran, which are integers. For the module in mpisync.f90. */
 #include <mpisync.h>
 
+/* MPI must run for the conversion. Where it does not, the library finds that before it looks at the
+ * communicator. */
+static MPI_Comm communicator(int comm) {
+  int initialized = 0, finalized = 0;
+  MPI_Initialized(&initialized);
+  MPI_Finalized(&finalized);
+  return initialized && !finalized ? MPI_Comm_f2c(comm) : MPI_COMM_NULL;
+}
+
 #define NEW(object, parameters, ...)                                                               \
   mpisync_status mpisync_fortran_##object##_new parameters;                                        \
   mpisync_status mpisync_fortran_##object##_new parameters {                                       \
-    return mpisync_##object##_new(MPI_Comm_f2c(comm), __VA_ARGS__);                                \
+    return mpisync_##object##_new(communicator(comm), __VA_ARGS__);                                \
   }
 
 NEW(controller, (int comm, const char *name, int master, mpisync_controller **controller),

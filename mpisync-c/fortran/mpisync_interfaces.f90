@@ -150,6 +150,10 @@ module mpisync_interfaces
       type(c_ptr), value :: semaphore
       integer(c_int), value :: permits
     end function
+    integer(c_int) function mpisync_semaphore_clear_poison(semaphore) bind(c)
+      import
+      type(c_ptr), value :: semaphore
+    end function
     integer(c_int) function mpisync_semaphore_close(semaphore) bind(c)
       import
       type(c_ptr), value :: semaphore

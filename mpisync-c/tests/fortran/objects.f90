@@ -6,6 +6,7 @@ program objects
 
   integer :: rank, ranks, error
 
+  call finalized()
   call MPI_Init(error)
   call MPI_Comm_rank(MPI_COMM_WORLD, rank, error)
   call MPI_Comm_size(MPI_COMM_WORLD, ranks, error)
@@ -17,6 +18,7 @@ program objects
   call mistakes()
   call MPI_Barrier(MPI_COMM_WORLD, error)
   call MPI_Finalize(error)
+  call finalized()
   if (rank == 0) print "(a, i0, a)", "passed on ", ranks, " ranks"
 
 contains
@@ -75,6 +77,7 @@ contains
     call ok(mpisync_mutex_unlock(mutex))
     call ok(mpisync_semaphore_acquire(semaphore, 1_c_int))
     call ok(mpisync_semaphore_release(semaphore, 1_c_int))
+    call ok(mpisync_semaphore_clear_poison(semaphore))
     call ok(mpisync_barrier_wait(barrier))
     call ok(mpisync_barrier_close(barrier))
     call ok(mpisync_semaphore_close(semaphore))
@@ -160,6 +163,14 @@ contains
     call ok(mpisync_batch_wait_all(batch, summary))
     call check(summary%done == 19 .and. summary%failed == 1, "the summary")
     call ok(mpisync_batch_close(batch))
+  end subroutine
+
+  ! Where MPI does not run.
+  subroutine finalized()
+    type(c_ptr) :: mutex
+    if (mpisync_mutex_new(MPI_COMM_WORLD, "", 0, mutex) == MPISYNC_ERR_FINALIZED) return
+    print "(2a)", "not MPISYNC_ERR_FINALIZED: ", mpisync_last_error_message()
+    error stop
   end subroutine
 
   subroutine mistakes()
