@@ -30,8 +30,8 @@ static const char *create(const char *path, const struct header *header) {
 }
 
 int main(int argc, char **argv) {
-  int provided, rank, writes;
-  MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided);
+  int rank, writes;
+  check(mpisync_init());
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
   const char *path = argc > 1 ? argv[1] : "results.txt";
 
@@ -65,6 +65,6 @@ int main(int argc, char **argv) {
   check(mpisync_counter_close(work));
   check(mpisync_controller_close(file_lock)); /* all ranks have written */
   if (rank == 0) printf("%lld results in %s\n", (long long)header.results, path);
-  MPI_Finalize();
+  check(mpisync_finalize());
   return 0;
 }

@@ -11,13 +11,13 @@ program turns
 
   type(c_ptr) :: file_lock, work
   type(file_header), target :: header
-  integer :: provided, rank, unit, error
+  integer :: rank, unit, error
   integer(c_int) :: writes
   integer(c_int64_t) :: number
   real(c_double) :: x
   character(1000) :: path
 
-  call MPI_Init_thread(MPI_THREAD_MULTIPLE, provided)
+  call check(mpisync_init())
   call MPI_Comm_rank(MPI_COMM_WORLD, rank)
   path = "results.txt"
   if (command_argument_count() > 0) call get_command_argument(1, path)
@@ -56,7 +56,7 @@ program turns
   call check(mpisync_counter_close(work))
   call check(mpisync_controller_close(file_lock)) ! all ranks have written
   if (rank == 0) print "(i0, 2a)", header%results, " results in ", trim(path)
-  call MPI_Finalize()
+  call check(mpisync_finalize())
 
 contains
 
