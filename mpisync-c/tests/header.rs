@@ -1,7 +1,7 @@
 //! `include/mpisync.h` is what cbindgen makes of the sources.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Set it to write the header anew.
 const WRITE: &str = "MPISYNC_WRITE_HEADER";
@@ -25,15 +25,20 @@ fn the_header_is_up_to_date() {
         "batch",
     ];
     let source = |name| root.join(format!("src/{name}.rs"));
+    for path in files(&root.join("src")) {
+        let text = fs::read_to_string(&path).expect("it can be read");
+        let has_functions = text.contains("#[unsafe(no_mangle)]");
+        let is_listed = sources.iter().any(|name| source(name) == path);
+        assert_eq!(has_functions, is_listed, "{path:?} and the list above");
+    }
     let builder = sources
-        .into_iter()
+        .iter()
         .map(source)
-        .filter(|path| path.exists())
         .fold(builder, cbindgen::Builder::with_src);
     let mut made = Vec::new();
     let bindings = builder.generate().expect("the sources can be read");
     bindings.write(&mut made);
-    let made = String::from_utf8(made).expect("it is UTF-8");
+    let made = for_c(&String::from_utf8(made).expect("it is UTF-8"));
     let path = root.join("include/mpisync.h");
     if std::env::var_os(WRITE).is_some() {
         fs::write(&path, &made).expect("it can be written");
@@ -48,6 +53,21 @@ fn the_header_is_up_to_date() {
         "the header is not what cbindgen makes now, for example {differs:?}; write it anew: {WRITE}=1 cargo test -p mpisync-c \
          --test header"
     );
+}
+
+/// The files of a directory.
+fn files(directory: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(directory).expect("it can be read");
+    entries
+        .map(|entry| entry.expect("it can be read").path())
+        .collect()
+}
+
+/// The header without the marks of Rust's documentation.
+fn for_c(header: &str) -> String {
+    header
+        .replace(" * # Safety\n * ", " * Required: ")
+        .replace('`', "")
 }
 
 /// The Fortran module has all constants with their values, and all functions.
