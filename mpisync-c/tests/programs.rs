@@ -4,6 +4,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, Write, stderr};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -21,6 +22,8 @@ const C: &str = "-std=c11 -D_GNU_SOURCE -Wall -Wextra -Werror";
 const FORTRAN: &str = "-std=f2018 -Wall -Wextra -Werror -Wno-maybe-uninitialized";
 /// What a program needs that is linked with the static library.
 const SYSTEM: &str = "-lgcc_s -lutil -lrt -lpthread -lm -ldl";
+/// The name by which programs load the dynamic library.
+const SONAME: &str = "libmpisync_c.so.0";
 /// What is exported has this prefix.
 const PREFIX: &str = "mpisync_";
 
@@ -31,7 +34,12 @@ fn objects() {
         let output = run(&program, ranks, &[]);
         assert_eq!(last_line(&output), format!("passed on {ranks} ranks"));
     }
-    assert_eq!(last_line(&run(&program, 2, &["init"])), "passed on 2 ranks");
+    for argument in ["init", "mixed"] {
+        assert_eq!(
+            last_line(&run(&program, 2, &[argument])),
+            "passed on 2 ranks"
+        );
+    }
 }
 
 #[test]
@@ -44,6 +52,23 @@ fn objects_with_the_static_library() {
 fn errors() {
     let program = c("mpisync-c/tests/c/errors.c", Linking::Dynamic);
     assert_eq!(last_line(&run(&program, 2, &[])), "passed on 2 ranks");
+}
+
+#[test]
+fn threads() {
+    let program = c("mpisync-c/tests/c/threads.c", Linking::Dynamic);
+    assert_eq!(last_line(&run(&program, 2, &["init"])), "passed on 2 ranks");
+}
+
+/// With MPICH the ranks are on two nodes, with others on one.
+#[test]
+fn nodes() {
+    let program = c("mpisync-c/tests/c/nodes.c", Linking::Dynamic);
+    let mut job = launcher::job(2, false);
+    job.env("MPIR_CVAR_NUM_CLIQUES", "2");
+    let (output, succeeded) = start(job.arg(program).arg("init"));
+    assert!(succeeded, "{output}");
+    assert_eq!(last_line(&output), "passed on 2 ranks");
 }
 
 #[test]
@@ -96,7 +121,10 @@ fn pkg_config_finds_an_installed_library() {
     };
     copy(in_root("mpisync-c/include/mpisync.h"), "include/mpisync.h");
     let library = library().join("libmpisync_c.so");
-    copy(library, "lib/libmpisync_c.so");
+    copy(library, &format!("lib/{SONAME}"));
+    let linked = prefix.join("lib/libmpisync_c.so");
+    let _ = fs::remove_file(&linked);
+    symlink(SONAME, linked).expect("a link can be made");
     let template = fs::read_to_string(in_root("mpisync-c/mpisync.pc.in")).expect("it is there");
     let text = template
         .replace("@PREFIX@", &prefix.display().to_string())
@@ -325,6 +353,9 @@ fn library() -> &'static Path {
             cargo.arg("--release");
         }
         compile(&mut cargo);
+        let loaded = profile.join(SONAME);
+        let _ = fs::remove_file(&loaded);
+        symlink("libmpisync_c.so", loaded).expect("a link can be made");
         profile.to_owned()
     });
     &LIBRARY

@@ -8,8 +8,8 @@
 #include <string.h>
 
 static int rank, size;
-/* With the argument "init" the library initializes MPI. */
-static int by_library;
+/* With the argument "init" the library initializes and finalizes MPI, with "mixed" it only initializes. */
+static int by_library, finalized_by_library;
 
 /* Ends the job, or only this rank where MPI does not run. */
 static inline void fail(void) {
@@ -45,7 +45,8 @@ static inline void fail(void) {
 
 static inline void begin(int *argc, char ***argv) {
   int provided;
-  by_library = *argc > 1 && strcmp((*argv)[1], "init") == 0;
+  finalized_by_library = *argc > 1 && strcmp((*argv)[1], "init") == 0;
+  by_library = finalized_by_library || (*argc > 1 && strcmp((*argv)[1], "mixed") == 0);
   if (by_library) OK(mpisync_init());
   else MPI_Init_thread(argc, argv, MPI_THREAD_FUNNELED, &provided);
   MPI_Comm_rank(MPI_COMM_WORLD, &rank);
@@ -54,9 +55,10 @@ static inline void begin(int *argc, char ***argv) {
 
 static inline int end(void) {
   MPI_Barrier(MPI_COMM_WORLD);
-  if (by_library) OK(mpisync_finalize());
+  if (finalized_by_library) OK(mpisync_finalize());
   else MPI_Finalize();
   EXPECT(MPISYNC_ERR_FINALIZED, mpisync_finalize());
+  if (by_library && !finalized_by_library) SAYS("MPI is finalized");
   if (rank == 0) printf("passed on %d ranks\n", size);
   return 0;
 }

@@ -54,6 +54,13 @@ static void arguments(void) {
 static void *other_thread(void *ctrl) {
   EXPECT(MPISYNC_ERR_HANDLE, mpisync_controller_read_lock(ctrl));
   SAYS("another thread");
+  int provided;
+  mpisync_mutex *mutex;
+  MPI_Query_thread(&provided);
+  if (provided < MPI_THREAD_SERIALIZED) {
+    EXPECT(MPISYNC_ERR_CREATE, mpisync_mutex_new(MPI_COMM_SELF, NULL, 0, &mutex));
+    SAYS("the thread level Funneled");
+  }
   return NULL;
 }
 
@@ -161,11 +168,18 @@ static void single_writes(void) {
   EXPECT(MPISYNC_ERR_HELD, mpisync_single_write_begin(ctrl, -1, &writes));
   EXPECT(MPISYNC_ERR_HELD, mpisync_controller_read_lock(ctrl));
   EXPECT(MPISYNC_ERR_HELD, mpisync_controller_unlock(ctrl));
+  SAYS("call mpisync_single_write_end");
   EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_single_write_end(ctrl, NULL, NULL, 8));
   EXPECT(MPISYNC_ERR_WRITER_FAILED,
          mpisync_single_write_end(ctrl, writes ? "the disk is full" : NULL, data, sizeof data));
   SAYS("the disk is full");
   CHECK(mpisync_last_error_rank() == 0);
+
+  /* A reason that is not UTF-8 ends the call as well. */
+  OK(mpisync_single_write_begin(ctrl, 0, &writes));
+  EXPECT(MPISYNC_ERR_WRITER_FAILED,
+         mpisync_single_write_end(ctrl, writes ? "d\xe9j\xe0 vu" : NULL, data, sizeof data));
+  SAYS("vu");
 
   OK(mpisync_single_write_begin(ctrl, 1, &writes));
   if (writes) OK(mpisync_single_write_end(ctrl, NULL, data, 8));
@@ -218,6 +232,8 @@ static void others(void) {
     EXPECT(MPISYNC_ERR_NOT_HELD, mpisync_semaphore_release(semaphore, 2));
   }
 
+  OK(mpisync_semaphore_clear_poison(semaphore)); /* it is not poisoned */
+
   int64_t number;
   EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_counter_next(counter, NULL));
   EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_counter_reserve(counter, 0, &number));
@@ -269,6 +285,11 @@ static void others(void) {
   EXPECT(MPISYNC_ERR_HELD, mpisync_batch_close(batch));
   OK(mpisync_batch_task_done(batch));
   EXPECT(MPISYNC_ERR_NOT_HELD, mpisync_batch_task_done(batch));
+  MPI_Barrier(MPI_COMM_WORLD);
+  OK(mpisync_batch_close(batch));
+  OK(mpisync_batch_new(MPI_COMM_WORLD, NULL, 0, 2, 1, NULL, &batch));
+  OK(mpisync_batch_next_task(batch, &task));
+  OK(mpisync_batch_task_failed(batch, "d\xe9j\xe0 vu"));
 
   OK(mpisync_batch_close(batch));
   OK(mpisync_channel_free(channel));
