@@ -38,7 +38,7 @@ static void *thread(void *argument) {
   OK(mpisync_controller_write_lock_timeout(ctrl, 30));
   OK(mpisync_semaphore_acquire_timeout(semaphore, 30, 3));
   OK(mpisync_region_write_lock_timeout(region, 30, 8, &data));
-  EXPECT(MPISYNC_END, mpisync_channel_take_timeout(channel, 30, buffer, sizeof buffer, &length));
+  EXPECT(MPISYNC_END, mpisync_channel_take(channel, buffer, sizeof buffer, &length));
   EXPECT(MPISYNC_ERR_WRITER_FAILED, mpisync_single_write_end(calls[0], NULL, NULL, 0));
   OK(mpisync_single_write_end(calls[1], NULL, NULL, 0));
   return NULL;
