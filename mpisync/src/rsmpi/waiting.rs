@@ -117,12 +117,14 @@ impl Waiting {
         Some(completed.map(|()| smallest.expect("all have posted theirs")))
     }
 
-    /// The error for a rank that is known to have died or ended, if there is one. No further call is
+    /// The error for the lowest rank that is known to have died, if there is one. No further call is
     /// begun then.
-    pub(super) fn loss(&self) -> Option<CreateError> {
-        let domain = self.domain.get().and_then(Weak::upgrade);
-        let lost = self.lost(domain.as_deref())?.error();
-        self.note_failure(domain.as_deref(), Err(lost)).err()
+    pub(super) fn death(&self) -> Option<CreateError> {
+        let domain = self.domain.get().and_then(Weak::upgrade)?;
+        let mut ranks = 0..domain.topology().size();
+        let dead = ranks.find(|&rank| domain.departure(rank) == Some(Absence::Died))?;
+        let error = CreateError::absent(dead as u32, Absence::Died);
+        self.note_failure(Some(&domain), Err(error)).err()
     }
 
     fn note_failure(

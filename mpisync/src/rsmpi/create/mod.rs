@@ -302,9 +302,9 @@ fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateE
     if rank == i32::MAX {
         return Ok(());
     }
-    // What a rank misses may be the memory of a dead one.
-    if let Some(loss) = own.waiting().loss() {
-        return Err(loss);
+    // What a rank misses may be the memory of a dead one. A rank that has ended has done its part: it may know the outcome already.
+    if let Some(death) = own.waiting().death() {
+        return Err(death);
     }
     let found = verdict.as_ref().err().map(CreateError::to_string);
     let found = broadcast_from(own, rank, found.unwrap_or_default())?;
