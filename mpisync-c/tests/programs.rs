@@ -132,7 +132,7 @@ fn pkg_config_finds_an_installed_library() {
     fs::write(config.join("mpisync.pc"), text).expect("a file can be written");
     let mut command = Command::new("pkg-config");
     command.env("PKG_CONFIG_PATH", &config);
-    let Ok(flags) = command.args(["--cflags", "--libs", "mpisync"]).output() else {
+    let Ok(flags) = output(command.args(["--cflags", "--libs", "mpisync"])) else {
         let _ = writeln!(stderr(), "there is no pkg-config to check the file with");
         return;
     };
@@ -184,7 +184,7 @@ fn assert_own(names: &[String]) {
 fn symbols(options: &[&str], library: &Path, wanted: impl Fn(&str) -> bool) -> Vec<String> {
     let mut nm = Command::new("nm");
     nm.args(["-g", "--defined-only"]).args(options).arg(library);
-    let output = nm.output().expect("nm comes with the C compiler");
+    let output = output(&mut nm).expect("nm comes with the C compiler");
     assert!(output.status.success(), "{output:?}");
     let text = String::from_utf8_lossy(&output.stdout);
     let symbol = |line: &str| {
@@ -307,10 +307,10 @@ fn c_compiler() -> Command {
     compiler
 }
 
-/// Runs a compiler while no job runs.
-fn output(compiler: &mut Command) -> io::Result<Output> {
+/// Runs a compiler or another tool while no job runs.
+fn output(tool: &mut Command) -> io::Result<Output> {
     let _alone = alone();
-    compiler.output()
+    tool.output()
 }
 
 fn compile(compiler: &mut Command) {
@@ -388,7 +388,7 @@ fn start(job: &mut Command) -> (String, bool) {
     (output, status.success())
 }
 
-/// As long as this is there no other job and no compiler runs: a job ends all that this process has started.
+/// As long as this is there no other job and no tool runs: a job ends all that this process has started.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     let alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
