@@ -80,11 +80,8 @@ impl Buffer {
     /// # Safety
     /// All of them are initialized, and stay as they are while they are borrowed.
     pub unsafe fn bytes(&self) -> &[u8] {
-        if self.size == 0 {
-            return &[];
-        }
         // SAFETY: the caller promises it, and `new` has checked the rest.
-        unsafe { slice::from_raw_parts(self.start.cast(), self.size) }
+        unsafe { checked_bytes(self.start, self.size) }
     }
 }
 
@@ -110,11 +107,20 @@ pub unsafe fn bytes<'a>(
     name: &str,
 ) -> Result<&'a [u8], Failure> {
     check_bytes(start, size, name)?;
+    // SAFETY: checked; the rest is the caller's promise.
+    Ok(unsafe { checked_bytes(start, size) })
+}
+
+/// Bytes that [`check_bytes`] has checked.
+///
+/// # Safety
+/// As for [`bytes`].
+unsafe fn checked_bytes<'a>(start: *const c_void, size: usize) -> &'a [u8] {
     if size == 0 {
-        return Ok(&[]);
+        return &[];
     }
     // SAFETY: not null, not larger than an object may be; the rest is the caller's promise.
-    Ok(unsafe { slice::from_raw_parts(start.cast(), size) })
+    unsafe { slice::from_raw_parts(start.cast(), size) }
 }
 
 /// A text, or `None` for a null pointer.

@@ -1,7 +1,7 @@
 //! The barrier: all ranks wait for all.
 
-use crate::argument::{Out, limit, text};
-use crate::comm;
+use crate::argument::limit;
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
 use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
@@ -33,15 +33,9 @@ pub unsafe extern "C" fn mpisync_barrier_new(
     barrier: *mut *mut mpisync_barrier,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (comm, name, place) = unsafe {
-            (
-                comm::borrow(comm)?,
-                text(name, "name")?,
-                Out::new(barrier, "barrier")?,
-            )
-        };
-        let builder = Barrier::builder(&*comm).name(name.unwrap_or("barrier"));
+        // SAFETY: the caller promises what this needs.
+        let Creation { comm, name, place } = unsafe { creation::<Barrier>(comm, name, barrier) }?;
+        let builder = Barrier::builder(&*comm).name(name);
         handle::store(place, builder.build()?)
     })
 }

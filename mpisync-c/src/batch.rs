@@ -1,9 +1,9 @@
 //! The batch: tasks for groups of ranks.
 
 use crate::argument::{self, Out, count, text};
-use crate::comm;
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{Held, Lend};
+use crate::held::{self, Held, Lend};
 use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::batch::{BatchError, Summary};
@@ -76,18 +76,17 @@ pub unsafe extern "C" fn mpisync_batch_new(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what these need.
-        let (comm, name, state_dir, place) = unsafe {
+        let (creation, state_dir) = unsafe {
             (
-                comm::borrow(comm)?,
-                text(name, "name")?,
+                creation::<Held<Batch>>(comm, name, batch)?,
                 text(state_dir, "state_dir")?,
-                Out::new(batch, "batch")?,
             )
         };
+        let Creation { comm, name, place } = creation;
         let tasks = count(tasks, "tasks")?;
         let builder = Batch::builder(&*comm)
             .root(root)
-            .name(name.unwrap_or("batch"))
+            .name(name)
             .worker_size(worker_size)
             .tasks(tasks);
         let builder = match state_dir {
@@ -202,10 +201,7 @@ pub unsafe extern "C" fn mpisync_batch_wait_all(
 /// Frees the memory of the batch on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_batch_close(batch: *mut mpisync_batch) -> mpisync_status {
-    call(|| {
-        let held = handle::remove::<Held<Batch>>(batch, |held| held.check_free())?;
-        Ok(held.into_owner().close()?)
-    })
+    call(|| Ok(held::take_free::<Batch>(batch)?.close()?))
 }
 
 /// Drops the batch on this rank. Local. A task that this rank has is open again, for other workers, if this

@@ -4,8 +4,8 @@
 //! known at run time, so there is a channel for each of a few sizes, and a message begins with its
 //! length.
 
-use crate::argument::{Buffer, Out, Wait, bytes, count, invalid, limit, text};
-use crate::comm;
+use crate::argument::{Buffer, Out, Wait, bytes, count, invalid, limit};
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
 use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
@@ -133,17 +133,11 @@ pub unsafe extern "C" fn mpisync_channel_new(
     channel: *mut *mut mpisync_channel,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (comm, name, place) = unsafe {
-            (
-                comm::borrow(comm)?,
-                text(name, "name")?,
-                Out::new(channel, "channel")?,
-            )
-        };
+        // SAFETY: the caller promises what this needs.
+        let Creation { comm, name, place } = unsafe { creation::<Channel>(comm, name, channel) }?;
         let arguments = Arguments {
             comm: &comm,
-            name: name.unwrap_or("channel"),
+            name,
             root,
             capacity,
         };
@@ -172,11 +166,19 @@ pub unsafe extern "C" fn mpisync_channel_message_size(
     })
 }
 
-fn put(channel: *mut mpisync_channel, wait: Wait, message: &[u8]) -> Result<(), Failure> {
+/// # Safety
+/// As for [`mpisync_channel_put`].
+unsafe fn put(
+    channel: *mut mpisync_channel,
+    wait: Wait,
+    message: *const c_void,
+    size: usize,
+) -> Result<(), Failure> {
+    // SAFETY: the caller promises what `bytes` needs.
+    let message = unsafe { bytes(message, size, "message") }?;
     handle::with::<Channel, _>(channel, |channel| {
         let room = channel.0.room();
         if message.len() > room {
-            let size = message.len();
             return Err(Failure::new(
                 mpisync_status::MPISYNC_ERR_SIZE,
                 format!(
@@ -202,9 +204,8 @@ pub unsafe extern "C" fn mpisync_channel_put(
     size: usize,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises it.
-        let message = unsafe { bytes(message, size, "message") }?;
-        put(channel, Wait::For(Duration::MAX), message)
+        // SAFETY: the caller promises what this needs.
+        unsafe { put(channel, Wait::For(Duration::MAX), message, size) }
     })
 }
 
@@ -222,9 +223,8 @@ pub unsafe extern "C" fn mpisync_channel_try_put(
     size: usize,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises it.
-        let message = unsafe { bytes(message, size, "message") }?;
-        put(channel, Wait::Try, message)
+        // SAFETY: the caller promises what this needs.
+        unsafe { put(channel, Wait::Try, message, size) }
     })
 }
 
@@ -242,18 +242,27 @@ pub unsafe extern "C" fn mpisync_channel_put_timeout(
     size: usize,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises it.
-        let message = unsafe { bytes(message, size, "message") }?;
-        put(channel, Wait::For(limit(seconds)?), message)
+        // SAFETY: the caller promises what this needs.
+        unsafe { put(channel, Wait::For(limit(seconds)?), message, size) }
     })
 }
 
-fn take(
+/// # Safety
+/// As for [`mpisync_channel_take`].
+unsafe fn take(
     channel: *mut mpisync_channel,
     wait: Wait,
-    buffer: Buffer,
-    size: Out<usize>,
+    buffer: *mut c_void,
+    capacity: usize,
+    size: *mut usize,
 ) -> Result<(), Failure> {
+    // SAFETY: the caller promises what these need.
+    let (buffer, size) = unsafe {
+        (
+            Buffer::new(buffer, capacity, "buffer")?,
+            Out::new(size, "size")?,
+        )
+    };
     handle::with::<Channel, _>(channel, |channel| {
         let (needed, has) = (channel.0.room(), buffer.size());
         if has < needed {
@@ -300,14 +309,8 @@ pub unsafe extern "C" fn mpisync_channel_take(
     size: *mut usize,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (room, size) = unsafe {
-            (
-                Buffer::new(buffer, capacity, "buffer")?,
-                Out::new(size, "size")?,
-            )
-        };
-        take(channel, Wait::For(Duration::MAX), room, size)
+        // SAFETY: the caller promises what this needs.
+        unsafe { take(channel, Wait::For(Duration::MAX), buffer, capacity, size) }
     })
 }
 
@@ -330,14 +333,8 @@ pub unsafe extern "C" fn mpisync_channel_try_take(
     size: *mut usize,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (room, size) = unsafe {
-            (
-                Buffer::new(buffer, capacity, "buffer")?,
-                Out::new(size, "size")?,
-            )
-        };
-        take(channel, Wait::Try, room, size)
+        // SAFETY: the caller promises what this needs.
+        unsafe { take(channel, Wait::Try, buffer, capacity, size) }
     })
 }
 
@@ -358,14 +355,8 @@ pub unsafe extern "C" fn mpisync_channel_take_timeout(
     size: *mut usize,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (room, size) = unsafe {
-            (
-                Buffer::new(buffer, capacity, "buffer")?,
-                Out::new(size, "size")?,
-            )
-        };
-        take(channel, Wait::For(limit(seconds)?), room, size)
+        // SAFETY: the caller promises what this needs.
+        unsafe { take(channel, Wait::For(limit(seconds)?), buffer, capacity, size) }
     })
 }
 

@@ -1,6 +1,7 @@
 //! Communicators of C programs.
 
-use crate::argument::invalid;
+use crate::argument::{Out, invalid, text};
+use crate::handle::Object;
 use crate::status::{Failure, mpisync_status};
 use mpi::Threading;
 use mpi::environment::threading_support;
@@ -8,16 +9,47 @@ use mpi::ffi::{self, MPI_Comm};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::FromRaw;
 use mpisync::CreateError;
+use std::ffi::c_char;
 use std::mem::ManuallyDrop;
 
 /// A communicator that the C program keeps and frees.
 pub type Borrowed = ManuallyDrop<SimpleCommunicator>;
 
+/// The arguments that all objects are made with.
+pub struct Creation<'a, T: Object> {
+    /// The communicator.
+    pub comm: Borrowed,
+    /// Defaults to the kind of the object.
+    pub name: &'a str,
+    /// Where the handle goes.
+    pub place: Out<*mut T::Opaque>,
+}
+
+/// Checks the arguments that all objects are made with.
+///
+/// # Safety
+/// `comm` is as for [`borrow`], `name` as for [`text`] as long as the value lives, and `handle` as for
+/// [`Out::new`].
+pub unsafe fn creation<'a, T: Object>(
+    comm: MPI_Comm,
+    name: *const c_char,
+    handle: *mut *mut T::Opaque,
+) -> Result<Creation<'a, T>, Failure> {
+    // SAFETY: the caller promises what these need.
+    unsafe {
+        Ok(Creation {
+            comm: borrow(comm)?,
+            name: text(name, "name")?.unwrap_or(T::KIND),
+            place: Out::new(handle, T::KIND)?,
+        })
+    }
+}
+
 /// Checks a communicator.
 ///
 /// # Safety
 /// `MPI_COMM_NULL`, or a communicator that was not freed and is not freed before the value is dropped.
-pub unsafe fn borrow(comm: MPI_Comm) -> Result<Borrowed, Failure> {
+unsafe fn borrow(comm: MPI_Comm) -> Result<Borrowed, Failure> {
     check_running()?;
     check_thread()?;
     // SAFETY: constants of MPI, and calls of an initialized MPI with a communicator that is valid, as

@@ -1,9 +1,9 @@
 //! The controller: a reader-writer lock, and calls in which one rank writes for all.
 
-use crate::argument::{Buffer, Out, Wait, limit, reason, text};
-use crate::comm;
+use crate::argument::{Buffer, Out, Wait, limit, reason};
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{Held, Lend};
+use crate::held::{self, Held, Lend};
 use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::{Access, ReadGuard, WindowController, WriteGuard};
@@ -74,19 +74,10 @@ pub unsafe extern "C" fn mpisync_controller_new(
     controller: *mut *mut mpisync_controller,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (comm, name, place) = unsafe {
-            (
-                comm::borrow(comm)?,
-                text(name, "name")?,
-                Out::new(controller, "controller")?,
-            )
-        };
-        let builder = WindowController::builder(&*comm).master(master);
-        let builder = match name {
-            Some(name) => builder.name(name),
-            None => builder,
-        };
+        // SAFETY: the caller promises what this needs.
+        let Creation { comm, name, place } =
+            unsafe { creation::<Controller>(comm, name, controller) }?;
+        let builder = WindowController::builder(&*comm).master(master).name(name);
         handle::store(place, Held::new(builder.build()?))
     })
 }
@@ -372,10 +363,7 @@ fn end(mut call: Call<'_>, failure: Option<&str>, data: &Buffer) -> Result<(), F
 /// MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_controller_close(controller: *mut mpisync_controller) -> mpisync_status {
-    call(|| {
-        let held = handle::remove::<Controller>(controller, |held| held.check_free())?;
-        Ok(held.into_owner().close()?)
-    })
+    call(|| Ok(held::take_free::<WindowController>(controller)?.close()?))
 }
 
 /// Drops the controller on this rank, and releases what this rank holds of it. Local. The other ranks

@@ -1,7 +1,7 @@
 //! The counter: numbers that are given out once.
 
-use crate::argument::{Out, count, invalid, text};
-use crate::comm;
+use crate::argument::{Out, count, invalid};
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
 use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
@@ -37,16 +37,10 @@ pub unsafe extern "C" fn mpisync_counter_new(
     counter: *mut *mut mpisync_counter,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (comm, name, place) = unsafe {
-            (
-                comm::borrow(comm)?,
-                text(name, "name")?,
-                Out::new(counter, "counter")?,
-            )
-        };
+        // SAFETY: the caller promises what this needs.
+        let Creation { comm, name, place } = unsafe { creation::<Numbers>(comm, name, counter) }?;
         let builder = Numbers::builder(&*comm).root(root).start(start);
-        let builder = builder.name(name.unwrap_or("counter"));
+        let builder = builder.name(name);
         handle::store(place, builder.build()?)
     })
 }

@@ -1,5 +1,6 @@
 //! An object, and the guard that borrows it, in one value.
 
+use crate::handle::{self, Object};
 use crate::status::{Failure, mpisync_status};
 use std::mem;
 use std::ptr::NonNull;
@@ -131,6 +132,15 @@ impl<T: Lend> Drop for Held<T> {
         // SAFETY: as in `into_owner`; the guard is gone.
         drop(unsafe { Box::from_raw(self.owner.as_ptr()) });
     }
+}
+
+/// Takes an object out of the table of handles, unless this rank holds a guard of it.
+pub fn take_free<T: Lend>(handle: *mut <Held<T> as Object>::Opaque) -> Result<T, Failure>
+where
+    Held<T>: Object,
+{
+    let held = handle::remove::<Held<T>>(handle, |held| held.check_free())?;
+    Ok(held.into_owner())
 }
 
 #[cold]

@@ -1,9 +1,9 @@
 //! The mutex: a lock granted in the order of arrival.
 
-use crate::argument::{Out, limit, text};
-use crate::comm;
+use crate::argument::limit;
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{Held, Lend};
+use crate::held::{self, Held, Lend};
 use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::{Mutex, MutexGuard};
@@ -40,16 +40,10 @@ pub unsafe extern "C" fn mpisync_mutex_new(
     mutex: *mut *mut mpisync_mutex,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (comm, name, place) = unsafe {
-            (
-                comm::borrow(comm)?,
-                text(name, "name")?,
-                Out::new(mutex, "mutex")?,
-            )
-        };
+        // SAFETY: the caller promises what this needs.
+        let Creation { comm, name, place } = unsafe { creation::<Held<Mutex>>(comm, name, mutex) }?;
         let builder = Mutex::builder(&*comm).root(root);
-        let builder = builder.name(name.unwrap_or("mutex"));
+        let builder = builder.name(name);
         handle::store(place, Held::new(builder.build()?))
     })
 }
@@ -113,10 +107,7 @@ pub extern "C" fn mpisync_mutex_clear_poison(mutex: *mut mpisync_mutex) -> mpisy
 /// Frees the memory of the mutex on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_mutex_close(mutex: *mut mpisync_mutex) -> mpisync_status {
-    call(|| {
-        let held = handle::remove::<Held<Mutex>>(mutex, |held| held.check_free())?;
-        Ok(held.into_owner().close()?)
-    })
+    call(|| Ok(held::take_free::<Mutex>(mutex)?.close()?))
 }
 
 /// Drops the mutex on this rank, and releases it. Local. As mpisync_controller_free().

@@ -1,9 +1,9 @@
 //! The region: items in memory that the ranks of a node share.
 
-use crate::argument::{Out, Wait, limit, text};
-use crate::comm;
+use crate::argument::{Out, Wait, limit};
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{Held, Lend};
+use crate::held::{self, Held, Lend};
 use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::ndarray::Ix2;
@@ -55,26 +55,25 @@ pub unsafe extern "C" fn mpisync_region_new(
     region: *mut *mut mpisync_region,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (comm, name, place) = unsafe {
-            (
-                comm::borrow(comm)?,
-                text(name, "name")?,
-                Out::new(region, "region")?,
-            )
-        };
+        // SAFETY: the caller promises what this needs.
+        let Creation { comm, name, place } =
+            unsafe { creation::<Held<Items>>(comm, name, region) }?;
         let builder = Items::builder(&*comm, [items, item_size]);
-        let builder = builder.name(name.unwrap_or("region"));
+        let builder = builder.name(name);
         handle::store(place, Held::new(builder.build()?))
     })
 }
 
-fn lock_read(
+/// # Safety
+/// As for [`mpisync_region_read_lock`].
+unsafe fn lock_read(
     region: *mut mpisync_region,
     limit: Duration,
     size: usize,
-    data: Out<*const c_void>,
+    data: *mut *const c_void,
 ) -> Result<(), Failure> {
+    // SAFETY: the caller promises what `Out` needs.
+    let data = unsafe { Out::new(data, "data") }?;
     handle::with::<Held<Items>, _>(region, |held| {
         check_size(held, size)?;
         held.hold(|items| Ok(Guard::Read(items.read_timeout(limit)?)))?;
@@ -86,12 +85,16 @@ fn lock_read(
     })
 }
 
-fn lock_write(
+/// # Safety
+/// As for [`mpisync_region_write_lock`].
+unsafe fn lock_write(
     region: *mut mpisync_region,
     wait: Wait,
     size: usize,
-    data: Out<*mut c_void>,
+    data: *mut *mut c_void,
 ) -> Result<(), Failure> {
+    // SAFETY: the caller promises what `Out` needs.
+    let data = unsafe { Out::new(data, "data") }?;
     handle::with::<Held<Items>, _>(region, |held| {
         check_size(held, size)?;
         held.hold(|items| {
@@ -137,9 +140,8 @@ pub unsafe extern "C" fn mpisync_region_read_lock(
     data: *mut *const c_void,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what `Out` needs.
-        let data = unsafe { Out::new(data, "data") }?;
-        lock_read(region, Duration::MAX, size, data)
+        // SAFETY: the caller promises what this needs.
+        unsafe { lock_read(region, Duration::MAX, size, data) }
     })
 }
 
@@ -156,9 +158,8 @@ pub unsafe extern "C" fn mpisync_region_try_read_lock(
     data: *mut *const c_void,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what `Out` needs.
-        let data = unsafe { Out::new(data, "data") }?;
-        lock_read(region, Duration::ZERO, size, data).map_err(Failure::busy_at_once)
+        // SAFETY: the caller promises what this needs.
+        unsafe { lock_read(region, Duration::ZERO, size, data) }.map_err(Failure::busy_at_once)
     })
 }
 
@@ -176,9 +177,8 @@ pub unsafe extern "C" fn mpisync_region_read_lock_timeout(
     data: *mut *const c_void,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what `Out` needs.
-        let data = unsafe { Out::new(data, "data") }?;
-        lock_read(region, limit(seconds)?, size, data)
+        // SAFETY: the caller promises what this needs.
+        unsafe { lock_read(region, limit(seconds)?, size, data) }
     })
 }
 
@@ -198,9 +198,8 @@ pub unsafe extern "C" fn mpisync_region_write_lock(
     data: *mut *mut c_void,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what `Out` needs.
-        let data = unsafe { Out::new(data, "data") }?;
-        lock_write(region, Wait::For(Duration::MAX), size, data)
+        // SAFETY: the caller promises what this needs.
+        unsafe { lock_write(region, Wait::For(Duration::MAX), size, data) }
     })
 }
 
@@ -218,9 +217,8 @@ pub unsafe extern "C" fn mpisync_region_try_write_lock(
     data: *mut *mut c_void,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what `Out` needs.
-        let data = unsafe { Out::new(data, "data") }?;
-        lock_write(region, Wait::Try, size, data).map_err(Failure::busy_at_once)
+        // SAFETY: the caller promises what this needs.
+        unsafe { lock_write(region, Wait::Try, size, data) }.map_err(Failure::busy_at_once)
     })
 }
 
@@ -238,9 +236,8 @@ pub unsafe extern "C" fn mpisync_region_write_lock_timeout(
     data: *mut *mut c_void,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what `Out` needs.
-        let data = unsafe { Out::new(data, "data") }?;
-        lock_write(region, Wait::For(limit(seconds)?), size, data)
+        // SAFETY: the caller promises what this needs.
+        unsafe { lock_write(region, Wait::For(limit(seconds)?), size, data) }
     })
 }
 
@@ -281,10 +278,7 @@ pub extern "C" fn mpisync_region_clear_poison(region: *mut mpisync_region) -> mp
 /// Frees the memory of the region on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_region_close(region: *mut mpisync_region) -> mpisync_status {
-    call(|| {
-        let held = handle::remove::<Held<Items>>(region, |held| held.check_free())?;
-        Ok(held.into_owner().close()?)
-    })
+    call(|| Ok(held::take_free::<Items>(region)?.close()?))
 }
 
 /// Drops the region on this rank, and releases it. Local, unless this rank holds the lock for writing of a

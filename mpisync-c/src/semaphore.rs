@@ -1,9 +1,9 @@
 //! The semaphore: a limited number of permits.
 
-use crate::argument::{Out, count, limit, text};
-use crate::comm;
+use crate::argument::{count, limit};
+use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{Held, Lend};
+use crate::held::{self, Held, Lend};
 use crate::status::{Failure, call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::Semaphore;
@@ -44,17 +44,12 @@ pub unsafe extern "C" fn mpisync_semaphore_new(
     semaphore: *mut *mut mpisync_semaphore,
 ) -> mpisync_status {
     call(|| {
-        // SAFETY: the caller promises what these need.
-        let (comm, name, place) = unsafe {
-            (
-                comm::borrow(comm)?,
-                text(name, "name")?,
-                Out::new(semaphore, "semaphore")?,
-            )
-        };
+        // SAFETY: the caller promises what this needs.
+        let Creation { comm, name, place } =
+            unsafe { creation::<Held<Semaphore>>(comm, name, semaphore) }?;
         let permits = count(permits.into(), "permits")?;
         let builder = Semaphore::builder(&*comm, permits).root(root);
-        let builder = builder.name(name.unwrap_or("semaphore"));
+        let builder = builder.name(name);
         handle::store(place, Held::new(builder.build()?))
     })
 }
@@ -160,10 +155,7 @@ pub extern "C" fn mpisync_semaphore_clear_poison(
 /// Frees the memory of the semaphore on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_semaphore_close(semaphore: *mut mpisync_semaphore) -> mpisync_status {
-    call(|| {
-        let held = handle::remove::<Held<Semaphore>>(semaphore, |held| held.check_free())?;
-        Ok(held.into_owner().close()?)
-    })
+    call(|| Ok(held::take_free::<Semaphore>(semaphore)?.close()?))
 }
 
 /// Drops the semaphore on this rank, and gives its permits back. Local. As mpisync_controller_free().
