@@ -12,8 +12,15 @@ pub use crate::error::create::{CreateError, MemoryLimit};
 pub use crate::error::host::HostRanks;
 pub use crate::error::report::WaitReport;
 use crate::location::{Place, SINGLE_WRITE};
+use std::any::Any;
 use std::io;
 use std::time::Duration;
+
+/// The text of a panic, if it has one.
+pub(crate) fn panic_text(payload: &(dyn Any + Send)) -> Option<&str> {
+    let text = payload.downcast_ref::<&str>().copied();
+    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
+}
 
 /// Why a lock was not acquired.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

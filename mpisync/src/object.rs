@@ -51,12 +51,6 @@ impl ThreadObject {
         self.domain.topology().rank() as i32
     }
 
-    /// [`Domain::first_panicked`].
-    pub(crate) fn first_panicked(&self) -> Arc<AtomicU32> {
-        let first = self.domain.first_panicked();
-        first.expect("a domain of threads")
-    }
-
     /// Makes this thread the rank.
     pub(crate) fn enter(self, kind: &'static str, name: String) -> Object {
         self.domain.enter_thread();
@@ -87,16 +81,17 @@ impl Object {
         Self::without_mpi(domain, extent, kind, name)
     }
 
-    /// For each of `size` ranks that are threads of this process, what makes its handle of one object.
+    /// For each of `size` ranks that are threads of this process, what makes its handle of one object; and
+    /// the number of [`Domain::of_threads`].
     pub(crate) fn of_threads(
         size: usize,
         layout: &impl Layout,
-    ) -> impl Iterator<Item = ThreadObject> {
+    ) -> (impl Iterator<Item = ThreadObject>, Arc<AtomicU32>) {
         let length = Block::length(layout, &Topology::one_node(0, size));
-        let domains = Domain::of_threads(size, length);
+        let (domains, first_panicked) = Domain::of_threads(size, length);
         let extent = allocate(&domains[0], layout);
         let object = move |domain| ThreadObject { domain, extent };
-        domains.into_iter().map(object)
+        (domains.into_iter().map(object), first_panicked)
     }
 
     fn without_mpi(domain: Arc<Domain>, extent: Extent, kind: &'static str, name: String) -> Self {

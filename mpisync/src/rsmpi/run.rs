@@ -1,10 +1,10 @@
 //! The entry point of a program.
 
+use crate::error::panic_text;
 use crate::rsmpi::end;
 use crate::rsmpi::universe::{PANICKED, initialize};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::Communicator;
-use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::cell::Cell;
 use std::error::Error;
@@ -62,7 +62,7 @@ where
     panic::set_hook(Box::new(move |panic| {
         end::print(&report(rank, panic));
         // At the end of a thread the variable may be gone.
-        let message = text(panic.payload()).map(str::to_owned);
+        let message = panic_text(panic.payload()).map(str::to_owned);
         let _ = LAST_PANIC.try_with(|last| last.set(message));
     }));
     // After a panic no value of the program is used but what its destructors have seen already.
@@ -113,19 +113,13 @@ fn report(rank: i32, panic: &PanicHookInfo<'_>) -> String {
     };
     let place = panic.location().map(|place| format!(" at {place}"));
     let place = place.unwrap_or_default();
-    let message = text(panic.payload()).unwrap_or("a value without text");
+    let message = panic_text(panic.payload()).unwrap_or("a value without text");
     let mut text = format!("rank {rank} panicked{thread}{place}: {message}");
     let backtrace = Backtrace::capture();
     if backtrace.status() == BacktraceStatus::Captured {
         text = format!("{text}\n{backtrace}");
     }
     text
-}
-
-/// The text of a panic, if it has one.
-fn text(payload: &(dyn Any + Send)) -> Option<&str> {
-    let text = payload.downcast_ref::<&str>().copied();
-    text.or_else(|| payload.downcast_ref::<String>().map(String::as_str))
 }
 
 #[cfg(test)]

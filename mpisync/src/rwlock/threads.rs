@@ -5,7 +5,8 @@ use crate::object::{Object, ThreadObject};
 use crate::rwlock::controller::{CONTROLLER, WindowController};
 use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
 use std::panic::resume_unwind;
-use std::sync::atomic::Ordering;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread::{self, ScopedJoinHandle};
 
 /// Ranks that are threads of this process and share one controller, each of which still has to get its
@@ -14,7 +15,11 @@ use std::thread::{self, ScopedJoinHandle};
 /// Made by [`WindowController::threads`].
 #[derive(Debug)]
 #[must_use = "a rank that is dropped has ended"]
-pub struct ThreadRanks(Vec<ThreadRank>);
+pub struct ThreadRanks {
+    ranks: Vec<ThreadRank>,
+    /// One more than the first rank that has ended by a panic, or 0.
+    first_panicked: Arc<AtomicU32>,
+}
 
 /// A rank that still has to get its thread. If it is dropped, the rank has ended.
 #[must_use = "a rank that is dropped has ended"]
@@ -55,8 +60,12 @@ impl WindowController {
             let threads = size;
             return Err(CreateError::NumberOfThreads { threads, most });
         }
-        let objects = Object::of_threads(size, &CONTROLLER);
-        Ok(ThreadRanks(objects.map(ThreadRank).collect()))
+        let (objects, first_panicked) = Object::of_threads(size, &CONTROLLER);
+        let ranks = objects.map(ThreadRank).collect();
+        Ok(ThreadRanks {
+            ranks,
+            first_panicked,
+        })
     }
 }
 
@@ -71,14 +80,13 @@ impl ThreadRanks {
     /// If `work` panics on a rank, with that panic; of several, with that of the rank whose controller
     /// was the first to be dropped in a panic.
     pub fn run<T: Send>(self, work: impl Fn(WindowController) -> T + Sync) -> Vec<T> {
-        let first_panicked = self.0[0].0.first_panicked();
         let ended: Vec<thread::Result<T>> = thread::scope(|scope| {
             let work = &work;
             let begin = |rank: ThreadRank| scope.spawn(move || work(rank.controller()));
-            let threads: Vec<_> = self.0.into_iter().map(begin).collect();
+            let threads: Vec<_> = self.ranks.into_iter().map(begin).collect();
             threads.into_iter().map(ScopedJoinHandle::join).collect()
         });
-        let first = first_panicked.load(Ordering::Relaxed) as usize;
+        let first = self.first_panicked.load(Ordering::Relaxed) as usize;
         let (mut values, mut panics) = (Vec::with_capacity(ended.len()), Vec::new());
         for (rank, ended) in ended.into_iter().enumerate() {
             match ended {
@@ -99,7 +107,7 @@ impl IntoIterator for ThreadRanks {
     type IntoIter = std::vec::IntoIter<ThreadRank>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.0.into_iter()
+        self.ranks.into_iter()
     }
 }
 

@@ -1,6 +1,6 @@
 //! The reasons why a call has no value, as words of a record and as text for other ranks.
 
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, panic_text};
 use crate::rendezvous;
 use crate::share::layout::{FAILED, PANICKED, Record, UNSHARED};
 use std::any::Any;
@@ -51,9 +51,9 @@ impl Record {
 
 /// The message of a panic, if it has one.
 pub(crate) fn panic_message(panic: &(dyn Any + Send)) -> String {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    text.unwrap_or("a panic without a text").to_owned()
+    panic_text(panic)
+        .unwrap_or("a panic without a text")
+        .to_owned()
 }
 
 /// The text of an error. Other ranks wait for it, so there is one even if its `Display` panics.

@@ -302,7 +302,8 @@ fn agree(own: &OwnComm, verdict: &Result<(), CreateError>) -> Result<(), CreateE
     if rank == i32::MAX {
         return Ok(());
     }
-    // What a rank misses may be the memory of a dead one. A rank that has ended has done its part: it may know the outcome already.
+    // What a rank misses may be the memory of a dead one. A rank that has ended has done its part: it may know the
+    // outcome already.
     if let Some(death) = own.waiting().death() {
         return Err(death);
     }

@@ -143,13 +143,12 @@ impl Domain {
     pub(crate) fn local(block: usize) -> Arc<Self> {
         let topology = Topology::one_node(0, 1);
         let first = Mapping::private(Segment::length_for_one(Shape::of(&topology), block));
-        let transport = Transport::SharedMemory;
-        Arc::new(Self::new(
-            RanksAre::ThisProcess,
-            topology,
-            Arc::new(first),
-            transport,
-        ))
+        Self::of_this_process(topology, first)
+    }
+
+    fn of_this_process(topology: Topology, first: Mapping) -> Arc<Self> {
+        let (ranks_are, transport) = (RanksAre::ThisProcess, Transport::SharedMemory);
+        Arc::new(Self::new(ranks_are, topology, Arc::new(first), transport))
     }
 
     /// A domain of the ranks of a communicator. Each has mapped the `first` chunk of its node.
@@ -271,13 +270,7 @@ impl Domain {
     /// A domain of ranks that do not exist.
     pub(crate) fn imagined(topology: Topology) -> Arc<Self> {
         let first = Mapping::private(Segment::first_length(Shape::of(&topology)));
-        let transport = Transport::SharedMemory;
-        Arc::new(Self::new(
-            RanksAre::ThisProcess,
-            topology,
-            Arc::new(first),
-            transport,
-        ))
+        Self::of_this_process(topology, first)
     }
 
     /// Considers this local rank dead.

@@ -49,9 +49,10 @@ pub(in crate::shm) fn number_of_this_thread() -> Option<u64> {
 }
 
 impl Domain {
-    /// The domains of ranks that are threads of this process, one for each.
-    /// They have room for one block of this length.
-    pub(crate) fn of_threads(size: usize, block: usize) -> Vec<Arc<Self>> {
+    /// The domains of ranks that are threads of this process, one for each, with room for one block of
+    /// this length. The number is one more than the first rank whose thread has panicked while it was
+    /// the rank, or 0.
+    pub(crate) fn of_threads(size: usize, block: usize) -> (Vec<Arc<Self>>, Arc<AtomicU32>) {
         let shape = Shape::of(&Topology::one_node(0, size));
         let memory = Arc::new(Mapping::private(Segment::first_length(shape) + block));
         let first_panicked = Arc::new(AtomicU32::new(0));
@@ -65,7 +66,8 @@ impl Domain {
             domain.note_program();
             Arc::new(domain)
         };
-        (0..size as u32).map(domain).collect()
+        let domains = (0..size as u32).map(domain).collect();
+        (domains, first_panicked)
     }
 
     /// From now on this thread is the rank of this domain, which is one of [`of_threads`](Self::of_threads).
@@ -81,15 +83,6 @@ impl Domain {
         });
         let ranks = self.topology.local_ranks();
         self.segment.record_waits(ranks, Some(number));
-    }
-
-    /// One more than the first rank whose thread has panicked while it was the rank, or 0, once the ranks
-    /// have ended. None unless the ranks are threads.
-    pub(crate) fn first_panicked(&self) -> Option<Arc<AtomicU32>> {
-        match &self.ranks_are {
-            RanksAre::Threads { first_panicked } => Some(Arc::clone(first_panicked)),
-            RanksAre::ThisProcess | RanksAre::Processes => None,
-        }
     }
 
     /// Whether its ranks are threads of this process.
