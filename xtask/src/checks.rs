@@ -4,7 +4,7 @@ use std::process::Command;
 use std::ptr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use clap::{Args, ValueEnum};
 use which::which;
 
@@ -14,6 +14,7 @@ use crate::launch::{Options, Toolbox};
 use crate::peers;
 use crate::process::{output_of, pass_on, run, run_job, say};
 use crate::setup::{self, Machine, Need};
+use crate::steps::{self, describe, list};
 use crate::wheels;
 use crate::workspace::Workspace;
 
@@ -64,13 +65,6 @@ enum Step {
     HostFaults,
 }
 
-/// The name of a step on the command line, and the line that explains it.
-pub fn describe(step: &impl ValueEnum) -> (String, String) {
-    let value = step.to_possible_value().expect("no step is skipped");
-    let help = value.get_help().map(ToString::to_string);
-    (value.get_name().to_owned(), help.unwrap_or_default())
-}
-
 /// `cargo xtask test`
 #[derive(Args)]
 pub struct Test {
@@ -104,9 +98,7 @@ impl Test {
     /// Runs the steps that were asked for: first those that need one MPI, then those for each, then those over hosts.
     pub fn run(&self, workspace: &Workspace) -> Result<()> {
         if self.list {
-            for (name, help) in Step::value_variants().iter().map(describe) {
-                println!("{name:11} {help}");
-            }
+            list::<Step>();
             return Ok(());
         }
         let start = Instant::now();
@@ -185,26 +177,20 @@ impl Test {
         Ok(())
     }
 
-    /// Runs a step, and prints that it begins, how it ends and how to repeat it.
+    /// Runs a step as [`steps::announced`] does.
     fn announced(&self, title: &str, step: Step, tools: &Toolbox<'_>) -> Result<()> {
-        say(format!("== {title}"));
-        let start = Instant::now();
-        let passed = self.step(step, tools).map_err(|error| {
-            let (name, mpi) = (describe(&step).0, tools.mpi.mpicc.display());
-            let other = (step == Step::Abi).then(|| tools.mpi.mpiexec.parent()).flatten();
-            let other = other.map(|dir| format!(" --mpi {}", dir.display()));
-            let other = other.unwrap_or_default();
-            anyhow!(
-                "{title}: {error:#}\nTo repeat it: cargo xtask test --only {name} --mpi {mpi}{other}"
-            )
-        })?;
-        let tests = if passed > 0 {
-            format!("{passed} tests, ")
-        } else {
-            String::new()
+        let (name, mpi) = (describe(&step).0, tools.mpi.mpicc.display());
+        let other = (step == Step::Abi)
+            .then(|| tools.mpi.mpiexec.parent())
+            .flatten();
+        let other = other.map(|dir| format!(" --mpi {}", dir.display()));
+        let other = other.unwrap_or_default();
+        let repeat = format!("test --only {name} --mpi {mpi}{other}");
+        let tests = |passed: &usize| match passed {
+            0 => String::new(),
+            passed => format!("{passed} tests, "),
         };
-        let seconds = start.elapsed().as_secs_f64();
-        say(format!("== {title}: passed, {tests}{seconds:.1} s"));
+        steps::announced(title, &repeat, || self.step(step, tools), tests)?;
         Ok(())
     }
 

@@ -15,6 +15,7 @@ mod process;
 mod programs;
 mod release;
 mod setup;
+mod steps;
 mod wheels;
 mod workspace;
 

@@ -9,17 +9,17 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::{Args, ValueEnum};
 use which::which;
 
-use crate::checks::describe;
 use crate::launch::Toolbox;
 use crate::mpi::Choice;
 use crate::process::{output_of, run, say};
 use crate::release::copy::Copy;
 use crate::release::published::{Package, published};
 use crate::setup::{self, Need};
+use crate::steps::{self, describe, list};
 use crate::workspace::Workspace;
 
 /// A check.
@@ -59,9 +59,7 @@ impl ReleaseCheck {
     /// Runs the steps that were asked for, with the first of the chosen MPIs.
     pub fn run(&self, workspace: &Workspace) -> Result<()> {
         if self.list {
-            for (name, help) in Step::value_variants().iter().map(describe) {
-                println!("{name:11} {help}");
-            }
+            list::<Step>();
             return Ok(());
         }
         let start = Instant::now();
@@ -91,12 +89,12 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
-    /// Runs a step, and prints that it begins, how it ends and how to repeat it.
+    /// Runs a step as [`steps::announced`] does.
     fn announced(&self, step: Step) -> Result<LeftOut> {
         let (name, _) = describe(&step);
-        say(format!("== {name}"));
-        let start = Instant::now();
-        let left_out = match step {
+        let mpi = self.tools.mpi.mpicc.display();
+        let repeat = format!("release-check --only {name} --mpi {mpi}");
+        let work = || match step {
             Step::Package => self.package(),
             Step::Deny => self.deny(),
             Step::Msrv => self.msrv(),
@@ -104,15 +102,7 @@ impl Check<'_> {
             Step::Features => self.features(),
             Step::Api => self.api(),
         };
-        let left_out = left_out.map_err(|error| {
-            anyhow!(
-                "{name}: {error:#}\nTo repeat it: cargo xtask release-check --only {name} --mpi {}",
-                self.tools.mpi.mpicc.display()
-            )
-        })?;
-        let seconds = start.elapsed().as_secs_f64();
-        say(format!("== {name}: passed, {seconds:.1} s"));
-        Ok(left_out)
+        steps::announced(&name, &repeat, work, |_| String::new())
     }
 
     /// The options of cargo that select these packages.
