@@ -180,6 +180,10 @@ impl Surroundings for LockMemory {
         self.domain.spin_budget()
     }
 
+    fn longest_sleep(&self) -> Duration {
+        self.domain.longest_sleep()
+    }
+
     fn check(&self) -> Result<(), Stop> {
         if self.qnode.is_none() {
             return Ok(());

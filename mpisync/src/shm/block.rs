@@ -248,6 +248,10 @@ impl Surroundings for Block {
         self.domain.spin_budget()
     }
 
+    fn longest_sleep(&self) -> Duration {
+        self.domain.longest_sleep()
+    }
+
     fn check_hosts(&self) -> Result<(), Stop> {
         self.domain.check_hosts()
     }

@@ -4,7 +4,7 @@
 use crate::shm::event::Event;
 use crate::shm::membarrier::Reach;
 use crate::shm::system;
-use crate::shm::wait::{ActivePolling, Deadline, FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL};
+use crate::shm::wait::{ActivePolling, Deadline, FIRST_SLEEP, INSPECTION, POLL};
 use crate::shm::wait::{Stop, Surroundings};
 use std::time::{Duration, Instant};
 
@@ -152,7 +152,7 @@ fn wait_long<T, E: From<Stop>>(
         drop(polling.take());
         if sleep_announced {
             event.sleep(seen, sleep_time.min(left));
-            sleep_time = (sleep_time * 2).min(LONGEST_SLEEP);
+            sleep_time = (sleep_time * 2).min(surroundings.longest_sleep());
         }
         sleep_announced = true;
     }

@@ -114,6 +114,10 @@ impl<W, S> Surroundings for View<W, S> {
         self.domain.spin_budget()
     }
 
+    fn longest_sleep(&self) -> Duration {
+        self.domain.longest_sleep()
+    }
+
     fn check_hosts(&self) -> Result<(), Stop> {
         self.domain.check_hosts()
     }

@@ -3,6 +3,8 @@
 //!
 //! A rank sleeps on a process-shared futex for at most a millisecond at a time. So a missed wake-up
 //! costs at most a millisecond, MPI makes progress in between, and the death of a rank is noticed.
+//! Only where many ranks are threads that share few cores are the sleeps longer, because so many short
+//! ones would take all of the cores.
 
 use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::block::Block;
@@ -21,6 +23,11 @@ pub(crate) trait Surroundings {
     /// How long a rank polls before it sleeps, if not as long as on one node.
     fn spin_budget(&self) -> Option<Duration> {
         None
+    }
+
+    /// How long a rank sleeps at most before it looks again.
+    fn longest_sleep(&self) -> Duration {
+        LONGEST_SLEEP
     }
 
     /// An error once another node has reported that the lock cannot be acquired any more.
@@ -64,6 +71,10 @@ impl<S: Surroundings> Surroundings for WithSpinBudget<'_, S> {
         Some(usual.max(self.spin_budget))
     }
 
+    fn longest_sleep(&self) -> Duration {
+        self.place.longest_sleep()
+    }
+
     fn check(&self) -> Result<(), Stop> {
         self.place.check()
     }
@@ -92,6 +103,10 @@ impl<M: Surroundings> Surroundings for &M {
 
     fn spin_budget(&self) -> Option<Duration> {
         (**self).spin_budget()
+    }
+
+    fn longest_sleep(&self) -> Duration {
+        (**self).longest_sleep()
     }
 
     fn check(&self) -> Result<(), Stop> {
@@ -153,7 +168,7 @@ pub(crate) const POLL: Duration = Duration::from_micros(20);
 pub(crate) const ROUND_TRIPS: Duration = Duration::from_micros(500);
 /// The first sleep; each further one is twice as long.
 pub(crate) const FIRST_SLEEP: Duration = Duration::from_micros(50);
-/// The longest sleep, and so the most that a missed wake-up costs.
+/// The longest sleep of ranks that have cores, and so the most that a missed wake-up costs.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 /// How often a sleeper checks whether the ranks that it waits for are alive.
 pub(crate) const INSPECTION: Duration = Duration::from_millis(1);

@@ -209,6 +209,10 @@ impl Surroundings for Slots {
         self.view.spin_budget()
     }
 
+    fn longest_sleep(&self) -> Duration {
+        self.view.longest_sleep()
+    }
+
     fn check_hosts(&self) -> Result<(), Stop> {
         self.view.check_hosts()
     }

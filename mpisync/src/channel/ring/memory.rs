@@ -318,6 +318,10 @@ impl<T> Surroundings for Slots<T> {
         self.domain.spin_budget()
     }
 
+    fn longest_sleep(&self) -> Duration {
+        self.domain.longest_sleep()
+    }
+
     fn check_hosts(&self) -> Result<(), Stop> {
         self.domain.check_hosts()
     }

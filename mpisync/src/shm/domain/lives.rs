@@ -3,11 +3,11 @@
 use crate::error::HostRanks;
 use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::atomic::Ordering;
-use crate::shm::domain::{Domain, members_here};
+use crate::shm::domain::{Domain, RanksAre, members_here};
 use crate::shm::liveness::Liveness;
 use crate::shm::process::Process;
 use crate::shm::topology::RankLocation;
-use crate::shm::wait::{ROUND_TRIPS, Stop, Surroundings};
+use crate::shm::wait::{LONGEST_SLEEP, ROUND_TRIPS, Stop, Surroundings};
 use std::time::Duration;
 
 /// How that is found out.
@@ -178,6 +178,13 @@ impl Surroundings for Domain {
 
     fn spin_budget(&self) -> Option<Duration> {
         self.topology.spans_nodes().then_some(ROUND_TRIPS)
+    }
+
+    fn longest_sleep(&self) -> Duration {
+        match self.ranks_are {
+            RanksAre::Threads { longest_sleep, .. } => longest_sleep,
+            RanksAre::ThisProcess | RanksAre::Processes => LONGEST_SLEEP,
+        }
     }
 
     fn is_alive(&self, local_rank: usize) -> bool {

@@ -20,6 +20,7 @@ use std::iter;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread::ThreadId;
+use std::time::Duration;
 pub(super) use threads::number_of_this_thread;
 
 /// The state of one communicator on a node, as one rank of the node sees it.
@@ -61,6 +62,8 @@ enum RanksAre {
     Threads {
         /// One more than the rank that was the first to end by a panic; 0 if none has.
         first_panicked: Arc<std::sync::atomic::AtomicU32>,
+        /// [`Surroundings::longest_sleep`](crate::shm::wait::Surroundings::longest_sleep).
+        longest_sleep: Duration,
     },
     /// The processes of a communicator.
     Processes,

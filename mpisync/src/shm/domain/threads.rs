@@ -7,14 +7,17 @@ use crate::shm::domain::{Domain, RanksAre};
 use crate::shm::mapping::Mapping;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::topology::Topology;
+use crate::shm::wait::LONGEST_SLEEP;
 use crate::transport::Transport;
 use std::cell::RefCell;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::num::NonZero;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Weak};
 use std::thread;
+use std::time::Duration;
 
 /// The ranks that a thread is.
 struct ThisThread {
@@ -56,11 +59,13 @@ impl Domain {
         let shape = Shape::of(&Topology::one_node(0, size));
         let memory = Arc::new(Mapping::private(Segment::first_length(shape) + block));
         let first_panicked = Arc::new(AtomicU32::new(0));
+        let longest_sleep = longest_sleep(size);
         let domain = |rank| {
             let topology = Topology::one_node(rank, size);
             let memory = Arc::clone(&memory);
             let ranks_are = RanksAre::Threads {
                 first_panicked: Arc::clone(&first_panicked),
+                longest_sleep,
             };
             let domain = Self::new(ranks_are, topology, memory, Transport::SharedMemory);
             domain.note_program();
@@ -91,9 +96,18 @@ impl Domain {
     }
 }
 
+/// How long each of so many threads sleeps at most while it waits.
+fn longest_sleep(threads: usize) -> Duration {
+    /// How many threads that sleep for a millisecond at a time leave a core to one that works.
+    const THREADS_A_CORE: usize = 16;
+    let cores = thread::available_parallelism().map_or(1, NonZero::get);
+    let times = threads.div_ceil(cores * THREADS_A_CORE);
+    LONGEST_SLEEP * times as u32
+}
+
 impl Drop for Domain {
     fn drop(&mut self) {
-        if let RanksAre::Threads { first_panicked } = &self.ranks_are {
+        if let RanksAre::Threads { first_panicked, .. } = &self.ranks_are {
             let panicking = thread::panicking();
             if panicking {
                 let rank = self.topology.rank() + 1;

@@ -180,8 +180,8 @@ impl Deadlock {
 fn waits() -> Waits {
     let mut waits = Waits::new();
     for_each_known(|known| {
-        if let Some(looked) = known.looked() {
-            waits.insert(known.process, (looked.since, looked.look));
+        if let Some(look) = known.look() {
+            waits.insert(known.process, look);
         }
     });
     waits

@@ -104,6 +104,11 @@ impl<'a> Call<'a> {
 const RECORDED_AFTER: Duration = Duration::from_millis(10);
 /// How often it records anew for whom it waits.
 const REFRESH: Duration = Duration::from_millis(200);
+/// How many times as long as a look the pause after it is: if many ranks share few cores and all of
+/// them wait, their looks must not take the time of the one that has to go on.
+const PAUSE: u32 = 20;
+/// The longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// The time between two looks at the processes of other ranks.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(100);
 
@@ -117,6 +122,8 @@ pub(crate) struct Watch<'a> {
     due: Instant,
     /// The identity of the wait's record; 0 before there is one.
     record: u64,
+    /// The number of looks that the record has got.
+    look_number: u64,
     /// The first look at the ranks that keep this one waiting, before a report.
     looks: Option<Vec<Look>>,
     reported: bool,
@@ -133,6 +140,7 @@ impl<'a> Watch<'a> {
             start,
             due: start + RECORDED_AFTER,
             record: 0,
+            look_number: 0,
             looks: None,
             reported: false,
             requests: REQUESTS.load(Ordering::Relaxed),
@@ -157,6 +165,17 @@ impl<'a> Watch<'a> {
 
     #[cold]
     fn act(&mut self, call: Call<'_>, now: Instant) -> Result<(), Stop> {
+        let looked = self.look(call, now);
+        // The ranks of a deadlock agree in steps that have their own times.
+        if self.search.due(now).is_none() {
+            let end = Instant::now();
+            let pause = end.saturating_duration_since(now) * PAUSE;
+            self.due = self.due.max(end + pause.min(LONGEST_PAUSE));
+        }
+        looked
+    }
+
+    fn look(&mut self, call: Call<'_>, now: Instant) -> Result<(), Stop> {
         let awaited = call.subject.awaited();
         if self.record == 0 {
             self.record = records::begin(call, now - self.start);
@@ -195,7 +214,9 @@ impl<'a> Watch<'a> {
             true => (call.subject.needs(), call.subject.want()),
             false => (Needs::Unknown, None),
         };
-        records::note_look(call, self.record, &needs, awaited, want);
+        self.look_number += 1;
+        let look = (self.record, self.look_number);
+        records::note_look(call, look, &needs, awaited, want);
         if needs == Needs::Unknown && want.is_none() {
             return Ok(());
         }

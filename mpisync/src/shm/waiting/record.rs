@@ -27,8 +27,8 @@ pub(crate) struct WaitRecord {
     file: Text<8>,
     /// The number of the process, the same in the records of all its communicators; 0 for a server.
     process: AtomicU64,
-    /// The number of the rank's last look at its wait, which grows; 0 while the words below are
-    /// written, and before the first look of a wait.
+    /// The number of the rank's last look at this wait, from 1; 0 while the words below are written, and
+    /// before the first look.
     look: AtomicU64,
     /// What has to happen before the wait ends: [`EACH`], [`ANY`], or 0 if that is not known.
     needs: AtomicU32,
@@ -229,6 +229,15 @@ impl WaitRecord {
         let knows =
             self.needs.load(Ordering::Relaxed) != 0 || self.least.load(Ordering::Relaxed) != 0;
         (since != 0 && knows && self.look.load(Ordering::Relaxed) != 0).then_some(since)
+    }
+
+    /// The identity of the wait, and the number of the rank's last look at it, if it waits and has
+    /// looked.
+    pub(super) fn look(&self) -> Option<(u64, u64)> {
+        let since = self.since.load(Ordering::Acquire);
+        let look = self.look.load(Ordering::Acquire);
+        let is_whole = self.since.load(Ordering::Relaxed) == since;
+        (since != 0 && look != 0 && is_whole).then_some((since, look))
     }
 
     /// What the rank has found out in its last look, if it waits and has looked.

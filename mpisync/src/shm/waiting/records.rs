@@ -15,10 +15,11 @@ use crate::shm::waiting::news::NewsWords;
 use crate::shm::waiting::record::{Looked, MOST_HELD, MOST_NEEDED, Taken, Wait, WaitRecord, now};
 use crate::shm::waiting::want::Want;
 use crate::shm::waiting::{Awaited, Call, Needs, seen_for};
-use core::sync::atomic::{AtomicBool, AtomicU64 as Number};
+use core::sync::atomic::AtomicBool;
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
+use std::mem;
 use std::ptr;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::thread;
@@ -60,6 +61,11 @@ impl Known<'_> {
 
     pub(super) fn looked(&self) -> Option<Looked> {
         self.record.looked()
+    }
+
+    /// The identity of its wait, and the number of its last look at it.
+    pub(super) fn look(&self) -> Option<(u64, u64)> {
+        self.record.look()
     }
 
     /// The identity of its wait, and how far it has got in ending it.
@@ -112,9 +118,11 @@ fn number_of_process() -> u64 {
 /// Calls `act` with the rank of each other process of this node once, and with this rank.
 pub(super) fn for_each_known(mut act: impl FnMut(Known<'_>)) {
     let (mut seen, mut memories) = (HashSet::new(), HashSet::new());
+    let mut previous = ptr::null();
     for records in &*lock(&RECORDS) {
-        // Ranks that are threads have the same memory.
-        if !memories.insert(records.memory.as_ptr()) {
+        // Ranks that are threads have the same memory, mostly one after the other.
+        let this = records.memory.as_ptr();
+        if mem::replace(&mut previous, this) == this || !memories.insert(this) {
             continue;
         }
         let Some(memory) = records.memory.upgrade() else {
@@ -181,14 +189,13 @@ fn for_each_in(domain: &Domain, act: impl FnMut(&WaitRecord)) {
 
 fn for_each_of(owners: [Option<u64>; 2], mut act: impl FnMut(&WaitRecord)) {
     lock(&RECORDS).retain(|records| {
-        let memory = records.memory.upgrade();
-        memory.is_some_and(|memory| {
-            if owners.contains(&Some(records.owner)) {
-                let members: &[Member] = memory.slice(records.members, records.ranks.len());
-                act(&members[records.me].wait);
-            }
-            true
-        })
+        if owners.contains(&Some(records.owner))
+            && let Some(memory) = records.memory.upgrade()
+        {
+            let members: &[Member] = memory.slice(records.members, records.ranks.len());
+            act(&members[records.me].wait);
+        }
+        records.memory.strong_count() > 0
     });
 }
 
@@ -211,17 +218,15 @@ pub(super) fn note_awaited(call: Call<'_>, since: u64, awaited: Option<u32>) {
     });
 }
 
-/// Notes what a look at the wait of this identity has found: it cannot end before `needs`, and waits for
-/// `awaited`. `want` is the same in a form for other hosts.
+/// Notes what look number `look` at the wait of this identity has found: it cannot end before `needs`,
+/// and waits for `awaited`. `want` is the same in a form for other hosts.
 pub(super) fn note_look(
     call: Call<'_>,
-    since: u64,
+    (since, look): (u64, u64),
     needs: &Needs,
     awaited: &[Awaited],
     want: Option<Want>,
 ) {
-    /// The number of the last look of this process.
-    static LOOKS: Number = Number::new(0);
     let domain = call.subject.domain();
     let process = |rank: &u32| match domain.topology().location(*rank as usize) {
         RankLocation::Local(local_rank) => Some(process_of(domain, local_rank)),
@@ -256,7 +261,7 @@ pub(super) fn note_look(
     });
     let looked = Looked {
         since,
-        look: LOOKS.fetch_add(1, Ordering::Relaxed) + 1,
+        look,
         needs: needs.filter(|_| waits_as_a_whole(domain)),
         taken: taken.take(MOST_HELD).collect(),
         object: call.subject.object(),
