@@ -6,7 +6,7 @@
 # MPICH's launcher kills all ranks of a node when one of the processes that it has started there ends by a signal, also
 # with that option. Here it starts shells, which outlive their ranks. It tells them of the death by SIGUSR1, which is meant
 # for the library. The exit code of the job is then that of the rank: 128 and the number of the signal.
-# Open MPI 4.1 needs no script: mpirun --mca orte_enable_recovery 1 -n 4 target/release/program ...
+# Open MPI needs no script: mpirun --enable-recovery -n 4 target/release/program ...
 
 trap "" USR1
 "$@"

@@ -12,7 +12,7 @@ pub enum Family {
     Mpich,
 }
 
-/// Environment variables that let Open MPI 4 and 5 run as root (as in most containers) and start more ranks than there
+/// Environment variables that let Open MPI 4 to 6 run as root (as in most containers) and start more ranks than there
 /// are cores. MPICH ignores them.
 ///
 /// Whether idle ranks yield is left to the MPI, which makes them do so where ranks share a core. Forced upon two
@@ -24,7 +24,7 @@ pub const ENVIRONMENT: [(&str, &str); 6] = [
     ("OMPI_MCA_rmaps_base_oversubscribe", "1"),
     ("PRTE_ALLOW_RUN_AS_ROOT", "1"),
     ("PRTE_ALLOW_RUN_AS_ROOT_CONFIRM", "1"),
-    ("PRTE_MCA_rmaps_default_mapping_policy", ":oversubscribe"),
+    ("PRTE_MCA_mapby", ":oversubscribe"),
 ];
 
 /// Hydra 4.0 kills all ranks of a node when one of its children ends by a signal, whatever its options say. Its children
@@ -100,7 +100,7 @@ impl Family {
     /// The options of the launcher that let a job continue when a rank dies.
     pub const fn recovery_options(self) -> &'static [&'static str] {
         match self {
-            Self::OpenMpi => &["--mca", "orte_enable_recovery", "1"],
+            Self::OpenMpi => &["--enable-recovery"],
             Self::Mpich => &["-disable-auto-cleanup"],
         }
     }
