@@ -35,6 +35,10 @@ pub fn done_in_its_worker(cell: &Cell) -> Result<()> {
         return Ok(());
     }
     let outcome = task.done();
+    if outcome.is_ok() {
+        // One that panics has dropped its task, and has yet to drop its batch.
+        cell.await_fault();
+    }
     cell.answer(outcome.and_then(|()| run_rest(&mut batch)))
 }
 
