@@ -1,6 +1,7 @@
 //! The environment variables that the library reads.
 
 use crate::error::CreateError;
+use crate::span;
 use std::env;
 use std::ffi::OsString;
 use std::sync::OnceLock;
@@ -34,6 +35,10 @@ variables! {
     SILENCE
     /// `on` if a world of one process is intended, whatever the environment of a launcher says.
     SINGLETON
+    /// The directory for trace files, if rank 0 has it.
+    TRACE
+    /// How large a trace file may be, in MiB; of rank 0.
+    TRACE_SIZE
     /// The transport, unless the program sets it.
     TRANSPORT
     /// After what time a call that waits reports that, unless the program says so.
@@ -85,6 +90,49 @@ pub(crate) fn read_seconds(variable: &'static str) -> Result<Option<Duration>, C
     }
 }
 
+/// The number of MiB in an environment variable; None if it is not set.
+pub(crate) fn read_mebibytes(variable: &'static str) -> Result<Option<u64>, CreateError> {
+    let Some(value) = value_of(variable) else {
+        return Ok(None);
+    };
+    let size = value.to_str().and_then(|text| text.parse().ok());
+    match size.filter(|size| (1..1 << 20).contains(size)) {
+        Some(size) => Ok(Some(size)),
+        None => Err(CreateError::Environment {
+            variable,
+            value: value.to_string_lossy().into_owned(),
+            values: vec!["a number of MiB from 1 on"],
+        }),
+    }
+}
+
+/// Why this process has no trace although the environment asks for one.
+static NO_TRACE: OnceLock<CreateError> = OnceLock::new();
+
+/// Notes why this process has no trace although the environment asks for one.
+pub(crate) fn note_no_trace(reason: CreateError) {
+    let _ = NO_TRACE.set(reason);
+}
+
+/// Returns an error if the environment asks for a trace and there is none.
+fn check_trace() -> Result<(), CreateError> {
+    if let Some(reason) = NO_TRACE.get() {
+        return Err(reason.clone());
+    }
+    if value_of(TRACE).is_none() || span::is_recorded() {
+        return Ok(());
+    }
+    let reason = match cfg!(feature = "trace") {
+        true => {
+            "MPI was not initialized by `mpisync::initialize` or `mpisync::run`, or rank 0 does not have the variable"
+        }
+        false => "mpisync was built without its feature `trace`",
+    };
+    Err(CreateError::NoTrace {
+        reason: reason.to_owned(),
+    })
+}
+
 /// Returns an error if the environment has a variable with the library's prefix that the library
 /// does not read, or a value without a meaning that is not read where objects are made.
 pub(crate) fn check() -> Result<(), CreateError> {
@@ -92,7 +140,8 @@ pub(crate) fn check() -> Result<(), CreateError> {
     static NAMES: OnceLock<Result<(), CreateError>> = OnceLock::new();
     NAMES.get_or_init(check_names).clone()?;
     read_variable(DEADLOCK, &ON_DEADLOCK.map(|value| (value, Some(()))))?;
-    read_seconds(WATCHDOG).map(drop)
+    read_seconds(WATCHDOG)?;
+    check_trace()
 }
 
 fn check_names() -> Result<(), CreateError> {

@@ -182,6 +182,7 @@ mod rsmpi;
 mod rwlock;
 mod share;
 mod shm;
+mod span;
 pub mod sync;
 mod thread;
 mod transport;

@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The folders and single files of the library, from the ground up.
-const FLOORS: [&str; 25] = [
+const FLOORS: [&str; 26] = [
     "fingerprint",
     "location",
+    "span",
     "error",
     "environment",
     "plain",

@@ -19,12 +19,12 @@ use crate::wheels;
 use crate::workspace::Workspace;
 
 /// The features of the library that are not default ones.
-const FEATURES: &str = "mpisync/bytemuck,mpisync/futures,mpisync/half,mpisync/inspect,mpisync/num-complex,mpisync/progress";
+const FEATURES: &str = "mpisync/bytemuck,mpisync/futures,mpisync/half,mpisync/inspect,mpisync/num-complex,mpisync/progress,mpisync/trace,mpisync/tracing";
 
 /// The arguments of `cargo test` for the tests that need no MPI. The examples in the documentation start MPI, so they are left
 /// out.
 const WITHOUT_MPI: &str = "-p mpisync -p mpisync-cli --no-default-features --features \
-     mpisync/futures,mpisync/inspect,mpisync/progress,mpisync/region --lib --tests";
+     mpisync/futures,mpisync/inspect,mpisync/progress,mpisync/region,mpisync/trace,mpisync/tracing --lib --tests";
 
 /// The packages whose tests never need MPI.
 const OWN: &str = "-p mpisync-launcher -p mpisync-test-macros -p xtask";

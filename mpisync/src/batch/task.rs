@@ -7,6 +7,7 @@ use crate::batch::table::layout::TaskStatus;
 use crate::batch::vote::Vote;
 use crate::batch::worker::{Outcome, Worker};
 use crate::batch::{Batch, BatchError, State};
+use crate::span::Hold;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
@@ -134,6 +135,7 @@ pub(super) struct CurrentTask {
     pub(super) vote: Option<Vote>,
     /// On the leader.
     held: Option<Held>,
+    pub(super) hold: Hold,
 }
 
 /// What the leader has of the current task.
@@ -154,6 +156,7 @@ impl CurrentTask {
             task,
             vote: None,
             held: None,
+            hold: Hold::default(),
         }
     }
 
@@ -174,6 +177,7 @@ impl CurrentTask {
                 // Otherwise no task pays for reading the clock.
                 since: limits.task_timeout.map(|_| Instant::now()),
             }),
+            hold: Hold::default(),
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::batch::vote::Vote;
 use crate::batch::worker::Outcome;
 use crate::batch::{Batch, BatchError, State, Summary, Task, Worker};
 use crate::share::{OuterCall, panic_message};
+use crate::span::{About, Activity};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::fmt::Display;
@@ -113,6 +114,15 @@ impl Batch {
         self.round = found.round;
         if !self.worker.is_leader() {
             self.current = Some(CurrentTask::of_other(task));
+        }
+        if let Some(current) = &self.current {
+            current.hold.begin(|| About {
+                task: Some(task),
+                ..self
+                    .object
+                    .block()
+                    .holds(Activity::Task, Some(taking.location))
+            });
         }
         Ok(Some(Task {
             batch: self,

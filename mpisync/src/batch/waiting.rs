@@ -7,6 +7,7 @@ use crate::error::LockError;
 use crate::shm::block::Block;
 use crate::shm::wait::{FIRST_SLEEP, INSPECTION, Surroundings};
 use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs, Watch};
+use crate::span::Outcome;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::panic::Location;
@@ -165,6 +166,7 @@ impl Batch {
             self.object.check_usable()?;
             self.check_stops();
             if let Some(value) = check()? {
+                watch.end(Outcome::Success);
                 return Ok(value);
             }
             let ticked = watch.tick(Instant::now());

@@ -9,6 +9,7 @@ use crate::rwlock::controller::WindowController;
 use crate::share::{panic_message, text_of};
 use crate::shm::block::ObjectName;
 use crate::shm::domain::Domain;
+use crate::span::{Activity, Hold};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -36,6 +37,7 @@ pub struct Collective {
     inside: bool,
     /// How many failures of other ranks this thread had got before the call.
     failures_before: u64,
+    hold: Hold,
 }
 
 impl Collective {
@@ -72,10 +74,15 @@ impl Collective {
             controller: ctrl.block().identity(),
             inside: false,
             failures_before: rendezvous::failures(),
+            hold: Hold::default(),
         };
         call.meet(ctrl, Step::Enter, Outcome::Fine, rendezvous::NOTHING)?;
         domain.set_depth(call.depth + 1);
         call.inside = true;
+        call.hold.begin(|| {
+            ctrl.block()
+                .about(Activity::Collective, site.label(), Some(site.location()))
+        });
         Ok(call)
     }
 
@@ -241,6 +248,7 @@ impl Collective {
     /// Notes that this rank has left the call.
     fn come_out(&mut self) {
         self.inside = false;
+        self.hold.end();
         self.domain.set_depth(self.depth.min(self.domain.depth()));
     }
 }

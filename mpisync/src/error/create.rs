@@ -254,6 +254,12 @@ pub enum CreateError {
         /// The known variable with the most similar name.
         nearest: &'static str,
     },
+    /// The environment variable `MPISYNC_TRACE` asks for a trace, and there is none.
+    #[error("MPISYNC_TRACE asks for a trace, and there is none: {reason}")]
+    NoTrace {
+        /// Why not.
+        reason: String,
+    },
     /// A node has more ranks than a lock supports.
     #[error("the communicator has {size} ranks on one node, and at most {most} can share a lock")]
     TooManyRanks {

@@ -13,6 +13,7 @@ mod processes;
 mod report;
 #[cfg(test)]
 mod tests;
+pub mod trace;
 
 pub use crate::inspect::report::{
     Communicator, Count, Document, Holder, Host, Object, Rank, RankState, SCHEMA, SourceLine,

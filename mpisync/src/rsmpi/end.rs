@@ -66,7 +66,11 @@ fn wait_for_all() {
     let mut inspected = start;
     loop {
         match farewell.as_mut().map(Farewell::is_over) {
-            Some(Ok(true)) => return,
+            Some(Ok(true)) => {
+                #[cfg(feature = "trace")]
+                crate::rsmpi::trace::end();
+                return;
+            }
             Some(Ok(false)) => {}
             // MPI has failed.
             Some(Err(_)) | None => farewell = None,

@@ -12,6 +12,8 @@ mod part;
 pub(crate) mod run;
 mod shape;
 pub(crate) mod survivors;
+#[cfg(feature = "trace")]
+mod trace;
 pub(crate) mod universe;
 mod waiting;
 

@@ -57,6 +57,8 @@ pub enum OnPanic {
 pub fn initialize() -> Option<Universe> {
     let (universe, _provided) = mpi::initialize_with_threading(mpi::Threading::Multiple)?;
     end::prepare(&universe.world());
+    #[cfg(feature = "trace")]
+    crate::rsmpi::trace::begin(&universe.world());
     Some(Universe {
         universe: Some(universe),
         on_panic: OnPanic::default(),

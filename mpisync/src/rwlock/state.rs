@@ -11,6 +11,7 @@ use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
 use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
+use crate::span::{Activity, Hold};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
@@ -33,6 +34,7 @@ pub(crate) struct LockState {
     held: Cell<u64>,
     /// Whether this rank keeps the write lock across nodes for good, see [`LockState::keep`].
     is_kept: Cell<bool>,
+    hold: Hold,
 }
 
 const ONE_READ: u64 = 1;
@@ -53,6 +55,7 @@ impl LockState {
             object,
             held: Cell::new(0),
             is_kept: Cell::new(false),
+            hold: Hold::default(),
         }
     }
 
@@ -95,6 +98,7 @@ impl LockState {
     fn release_leaked(&self) {
         let wrote = self.writes();
         self.held.set(0);
+        self.hold.end();
         if wrote {
             self.unlock_write();
         } else {
@@ -114,7 +118,7 @@ impl LockState {
         if !self.node.try_read() {
             self.read_later(limit, Location::caller())?;
         }
-        self.note_held_at(Location::caller());
+        self.note_held_at(Activity::Read, Location::caller());
         // Not an increment: it would depend on the value that the last guard stored.
         self.held.set(ONE_READ);
         Ok(())
@@ -141,17 +145,26 @@ impl LockState {
         let has_lock = held || self.node.try_read();
         if has_lock {
             if !held {
-                self.note_held_at(Location::caller());
+                self.note_held_at(Activity::Read, Location::caller());
             }
             self.enter_read_again();
         }
         Ok(has_lock)
     }
 
-    /// Notes where this rank has entered, for the reports of others.
+    /// Notes where this rank has entered, for the reports of others, and begins the span.
     #[inline]
-    fn note_held_at(&self, location: &'static Location<'static>) {
+    fn note_held_at(&self, activity: Activity, location: &'static Location<'static>) {
         self.node.memory.my_words().held_at.set(location);
+        self.hold
+            .begin(|| self.object.block().holds(activity, Some(location)));
+    }
+
+    /// Where this rank has entered.
+    fn held_at(&self) -> Option<&'static Location<'static>> {
+        let block = self.object.block();
+        let words = self.node.memory.my_words();
+        words.held_at.get(block.domain(), block.me())
     }
 
     /// Enters once more as a reader.
@@ -169,6 +182,7 @@ impl LockState {
         let held = self.held.get();
         if held == ONE_READ {
             self.held.set(0);
+            self.hold.end();
             self.node.unlock_read();
         } else {
             self.held.set(held - ONE_READ);
@@ -194,7 +208,7 @@ impl LockState {
         let call = || Call::new(self, "write", location);
         self.lock_write(|| Deadline::within(limit).of(call()))
             .map_err(|stop| self.object.lock_error(stop, limit, call()))?;
-        self.note_held_at(location);
+        self.note_held_at(Activity::Write, location);
         self.held.set(ONE_WRITE);
         Ok(())
     }
@@ -206,7 +220,7 @@ impl LockState {
         self.forget_leaked_guards();
         let has_lock = self.try_lock_write();
         if has_lock {
-            self.note_held_at(Location::caller());
+            self.note_held_at(Activity::Write, Location::caller());
             self.enter_write_again();
         }
         Ok(has_lock)
@@ -231,6 +245,7 @@ impl LockState {
         };
         let has_taken = has_taken.map_err(|stop| self.object.lock_error(stop, None, call()))?;
         if has_taken {
+            self.note_held_at(Activity::Write, location);
             self.enter_write_again();
         }
         Ok(has_taken)
@@ -248,6 +263,7 @@ impl LockState {
         let held = self.held.get();
         if held == ONE_WRITE {
             self.held.set(0);
+            self.hold.end();
             return self.unlock_write();
         }
         self.held.set(held - ONE_WRITE);
@@ -320,6 +336,9 @@ impl LockState {
     }
 
     fn downgrade(&self) {
+        self.hold.end();
+        self.hold
+            .begin(|| self.object.block().holds(Activity::Read, self.held_at()));
         if let Some(global) = &self.global {
             if !self.is_kept.get() {
                 global.downgrade(self.borrowed());

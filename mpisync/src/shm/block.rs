@@ -12,6 +12,8 @@ use crate::shm::topology::Topology;
 use crate::shm::wait::{Stop, Surroundings};
 use crate::shm::waiting::want::GlobalId;
 use crate::shm::waiting::{Awaited, Described, Label};
+use crate::span::{About, Activity};
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -198,6 +200,26 @@ impl Block {
             // Not 0, even for the first object.
             identity: self.identity() + 1,
         }
+    }
+
+    /// What a span says of what this rank does in a `call`.
+    pub(crate) fn about<'a>(
+        &'a self,
+        activity: Activity,
+        call: &'a str,
+        location: Option<&'static Location<'static>>,
+    ) -> About<'a> {
+        let place = location.map(|place| (place.file(), place.line()));
+        self.domain.about(activity, self.label(), call, place)
+    }
+
+    /// What a span says of this rank, which holds the object in some way since a call at `location`.
+    pub(crate) fn holds(
+        &self,
+        activity: Activity,
+        location: Option<&'static Location<'static>>,
+    ) -> About<'_> {
+        self.about(activity, activity.name(), location)
     }
 
     /// The object as something to wait for, for the ranks that `awaited` finds.

@@ -6,6 +6,7 @@ use crate::shm::membarrier::Reach;
 use crate::shm::system;
 use crate::shm::wait::{ActivePolling, Deadline, FIRST_SLEEP, INSPECTION, POLL};
 use crate::shm::wait::{Stop, Surroundings};
+use crate::span::Outcome;
 use std::time::{Duration, Instant};
 
 pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
@@ -132,11 +133,13 @@ fn wait_long<T, E: From<Stop>>(
         }
         let seen = event.word.load(Ordering::Acquire);
         if let Some(value) = check() {
+            watch.end(Outcome::Success);
             return Ok(value);
         }
         let now = Instant::now();
         let left = deadline.left(now);
         if left.is_zero() {
+            watch.end(Outcome::Timeout);
             return Err(Stop::Timeout.into());
         }
         if now - start < surroundings.spin_budget().unwrap_or(POLL) {

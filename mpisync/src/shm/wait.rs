@@ -10,6 +10,7 @@ use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::block::Block;
 pub(crate) use crate::shm::machine::wait;
 use crate::shm::waiting::{Call, Watch};
+use crate::span::Outcome;
 use std::time::{Duration, Instant};
 
 /// The operations and the information that a waiting rank needs in addition to its condition.
@@ -264,11 +265,13 @@ pub(crate) fn wait_for_answer<T>(
     loop {
         surroundings.progress();
         if let Some(value) = check() {
+            watch.end(Outcome::Success);
             return Ok(value);
         }
         let now = Instant::now();
         let left = deadline.left(now);
         if left.is_zero() {
+            watch.end(Outcome::Timeout);
             return Err(Stop::Timeout);
         }
         if now - start < surroundings.spin_budget().unwrap_or(POLL) {
@@ -303,6 +306,7 @@ pub(crate) fn wait_busily(
         debug_assert!(ticked.is_ok(), "the call cannot fail");
         std::thread::yield_now();
     }
+    watch.end(Outcome::Success);
     Ok(())
 }
 

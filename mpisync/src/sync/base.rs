@@ -8,6 +8,7 @@ use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop, wait_for_answer};
 use crate::shm::waiting::Call;
+use crate::span::{Activity, Hold};
 use crate::sync::base::waits::Notified;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
@@ -35,6 +36,7 @@ pub(super) struct Base {
     wanted: Cell<u32>,
     /// When this rank last inspected the queue for dead ranks.
     inspected: Cell<Option<Instant>>,
+    hold: Hold,
 }
 
 /// Where the queue is, seen from this rank.
@@ -82,6 +84,7 @@ impl Base {
             held: Cell::new(0),
             wanted: Cell::new(0),
             inspected: Cell::new(None),
+            hold: Hold::default(),
         }
     }
 
@@ -107,9 +110,10 @@ impl Base {
         self.is_alone
     }
 
-    /// Notes where this rank has taken permits, for the reports of others.
+    /// Notes where this rank has taken permits, for the reports of others, and begins the span.
     #[inline]
     fn note_held_at(&self, location: &'static Location<'static>) {
+        self.begin_hold(location);
         match &self.side {
             Side::Local(queue) => queue.my_slot().held_at.set(location),
             Side::Remote(client) => {
@@ -120,13 +124,23 @@ impl Base {
     }
 
     #[inline]
+    fn begin_hold(&self, location: &'static Location<'static>) {
+        self.hold
+            .begin(|| self.block().holds(Activity::Hold, Some(location)));
+    }
+
+    #[inline]
     fn add_held(&self, count: u32) {
         self.held.set(self.held.get() + count);
     }
 
     #[inline]
     fn take_held(&self, count: u32) {
-        self.held.set(self.held.get() - count);
+        let left = self.held.get() - count;
+        self.held.set(left);
+        if left == 0 {
+            self.hold.end();
+        }
     }
 
     /// Takes permits if they are free on this node and no rank waits. Returns whether it has.
@@ -139,6 +153,7 @@ impl Base {
                     && queue.try_acquire(queue.memory.me(), count) =>
             {
                 queue.my_slot().held_at.set(Location::caller());
+                self.begin_hold(Location::caller());
                 self.add_held(count);
                 true
             }

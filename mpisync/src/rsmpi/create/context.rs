@@ -50,6 +50,8 @@ pub(super) fn new(
         Context::on_one_node(all, domain)
     };
     context.domain().set_number(wanted.number);
+    #[cfg(feature = "trace")]
+    crate::rsmpi::trace::define(&context);
     if let Some(file) = &file {
         context.domain().segment().expose(file);
     }

@@ -15,6 +15,8 @@ use crate::shm::program::Program;
 use crate::shm::segment::{Segment, Shape};
 use crate::shm::survivors::Position;
 use crate::shm::topology::{RankLocation, Topology};
+use crate::shm::waiting::Label;
+use crate::span::{About, Activity};
 use crate::transport::Transport;
 use std::iter;
 use std::sync::atomic::AtomicBool;
@@ -147,6 +149,30 @@ impl Domain {
         let topology = Topology::one_node(0, 1);
         let first = Mapping::private(Segment::length_for_one(Shape::of(&topology), block));
         Self::of_this_process(topology, first)
+    }
+
+    /// What a span says of what this rank does in a `call` on an object.
+    pub(crate) fn about<'a>(
+        &self,
+        activity: Activity,
+        object: Label<'a>,
+        call: &'a str,
+        place: Option<(&'a str, u32)>,
+    ) -> About<'a> {
+        About {
+            activity,
+            kind: object.kind,
+            name: object.name,
+            object: object.identity,
+            communicator: self.number().unwrap_or_default(),
+            rank: self.topology.rank(),
+            size: self.topology.size(),
+            node: self.topology.node(),
+            call,
+            place,
+            keeper: None,
+            task: None,
+        }
     }
 
     fn of_this_process(topology: Topology, first: Mapping) -> Arc<Self> {

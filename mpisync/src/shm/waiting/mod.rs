@@ -34,6 +34,7 @@ pub use crate::shm::waiting::signal::report_waits_on_signal;
 pub(crate) use crate::shm::waiting::subject::{
     Awaited, BlockSubject, Described, Label, Needs, Subject,
 };
+use crate::span::{self, About, Activity, Keeper, Outcome};
 use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::cell::{Cell, RefCell};
 use std::io::Write;
@@ -88,6 +89,26 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// What a span says of this call.
+    fn about(self) -> About<'a> {
+        let (domain, label) = (self.subject.domain(), self.subject.label());
+        About {
+            keeper: self.keeper(),
+            ..domain.about(Activity::Wait, label, self.name, self.place)
+        }
+    }
+
+    /// The rank that keeps this one waiting now, as far as this rank can see.
+    fn keeper(self) -> Option<Keeper> {
+        let awaited = self.subject.awaited().into_iter().next()?;
+        let place = awaited.held_at.map(|place| (place.file(), place.line()));
+        Some(Keeper {
+            rank: awaited.rank,
+            role: awaited.role,
+            place,
+        })
+    }
+
     /// What an error says of this call, which has waited in vain for that long. After a short time
     /// without a look at the processes of other ranks, which takes longer than the wait.
     #[cold]
@@ -130,6 +151,7 @@ pub(crate) struct Watch<'a> {
     /// The number of reports requested by a signal so far.
     requests: u32,
     search: deadlock::Search,
+    span: span::Wait,
 }
 
 impl<'a> Watch<'a> {
@@ -145,6 +167,7 @@ impl<'a> Watch<'a> {
             reported: false,
             requests: REQUESTS.load(Ordering::Relaxed),
             search: deadlock::Search::default(),
+            span: span::Wait::begin(|| call.map(Call::about)),
         }
     }
 
@@ -161,6 +184,12 @@ impl<'a> Watch<'a> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Notes how the wait ends. It fails unless this says otherwise.
+    #[inline]
+    pub(crate) fn end(&mut self, outcome: Outcome) {
+        self.span.end(outcome);
     }
 
     #[cold]
@@ -312,11 +341,15 @@ impl Drop for Watch<'_> {
         if self.record != 0 {
             records::end(self.record);
         }
+        self.span.end(Outcome::Failure);
     }
 }
 
-/// Writes a report. A feature for `tracing` would pass it on here.
+/// Passes a report on to a subscriber of `tracing`; on standard error if none listens.
 fn emit(report: &str) {
+    if span::warn(report.trim_end()) {
+        return;
+    }
     // In one write, so that the reports of several ranks do not mix.
     let _ = std::io::stderr().write_all(report.as_bytes());
 }

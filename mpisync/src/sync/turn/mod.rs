@@ -12,6 +12,7 @@ use crate::shm::layout::AnyLayout;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
 use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call};
+use crate::span::{Activity, Hold};
 use crate::sync::spec::Spec;
 use crate::sync::turn::node::{TurnLayout, Turns};
 use crate::sync::turn::remote::TurnNodes;
@@ -49,6 +50,7 @@ pub struct Turn {
     next: Cell<u64>,
     /// Whether this rank has its turn now.
     has_turn: Cell<bool>,
+    hold: Hold,
 }
 
 /// The reason why this rank does not have its turn.
@@ -109,7 +111,7 @@ impl Turn {
     #[track_caller]
     pub fn take(&mut self) -> TurnGuard<'_> {
         match self.wait(None) {
-            Ok(()) => self.guard(),
+            Ok(()) => self.guard(Location::caller()),
             Err(error) => self.object.panic_with(&error),
         }
     }
@@ -128,7 +130,8 @@ impl Turn {
         // The message that passes the turn to this rank may have arrived.
         self.object.block().domain().progress();
         let is_mine = self.turns.has_come(self.next.get());
-        is_mine.then(|| self.guard())
+        let location = Location::caller();
+        is_mine.then(|| self.guard(location))
     }
 
     /// Takes this rank's turn. Waits for at most `limit`. Not collective. Pass [`Duration::MAX`] to
@@ -140,7 +143,7 @@ impl Turn {
     #[track_caller]
     pub fn take_timeout(&mut self, limit: Duration) -> Result<TurnGuard<'_>, TurnError> {
         self.wait(Some(limit))?;
-        Ok(self.guard())
+        Ok(self.guard(Location::caller()))
     }
 
     /// Runs `body` with the rank's number, on one rank after the other in rank order. Collective,
@@ -173,7 +176,9 @@ impl Turn {
         })
     }
 
-    fn guard(&self) -> TurnGuard<'_> {
+    fn guard(&self, location: &'static Location<'static>) -> TurnGuard<'_> {
+        self.hold
+            .begin(|| self.object.block().holds(Activity::Hold, Some(location)));
         self.has_turn.set(true);
         TurnGuard { turn: self }
     }
@@ -188,6 +193,7 @@ impl Turn {
 
     fn pass_on(&self) {
         self.has_turn.set(false);
+        self.hold.end();
         let over = self.next.get() + 1;
         self.next.set(self.next.get() + self.size() as u64);
         self.turns.pass_on(over, |over, rank| {
@@ -225,6 +231,7 @@ impl Spec for TurnOf {
             nodes: object.link().map(TurnNodes::open),
             next: Cell::new(object.rank() as u64),
             has_turn: Cell::new(false),
+            hold: Hold::default(),
             object,
         }
     }

@@ -1,0 +1,281 @@
+//! The spans and events of the feature `tracing`, as a subscriber writes them.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Barrier, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use mpisync::prelude::*;
+use mpisync::report_waits_after;
+use serde_json::Value;
+use tracing_subscriber::fmt::format::FmtSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+
+/// What a subscriber has written, one record a line.
+#[derive(Clone, Default)]
+struct Records(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Records {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Records {
+    /// Runs `work` in a thread whose subscriber writes spans when they end, and events.
+    fn during<T>(
+        &self,
+        level: tracing_subscriber::filter::LevelFilter,
+        work: impl FnOnce() -> T,
+    ) -> T {
+        let records = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(level)
+            .with_span_events(FmtSpan::CLOSE)
+            .with_writer(move || records.clone())
+            .finish();
+        let _listening = subscriber.set_default();
+        work()
+    }
+
+    fn all(&self) -> Vec<Value> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        let parse = |line: &str| serde_json::from_str(line).unwrap();
+        text.lines().map(parse).collect()
+    }
+
+    /// The fields of the spans of waits, in the order in which they have ended.
+    fn waits(&self) -> Vec<Value> {
+        self.spans(|name| name == "wait")
+    }
+
+    /// Those of all other spans.
+    fn holds(&self) -> Vec<Value> {
+        self.spans(|name| name != "wait")
+    }
+
+    fn spans(&self, is_wanted: impl Fn(&str) -> bool) -> Vec<Value> {
+        let all = self.all().into_iter();
+        let mut spans: Vec<Value> = all.map(|mut record| record["span"].take()).collect();
+        spans.retain(|span| span["name"].as_str().is_some_and(&is_wanted));
+        spans
+    }
+}
+
+use tracing_subscriber::filter::LevelFilter;
+
+/// The number of the line that has `text` and the comment `// here: name`.
+fn line_of(name: &str) -> usize {
+    let mark = format!("// here: {name}");
+    let mut lines = include_str!("spans.rs").lines();
+    1 + lines.position(|line| line.ends_with(&mark)).unwrap()
+}
+
+#[test]
+fn a_wait_names_who_keeps_it_and_where() {
+    let records = Records::default();
+    report_waits_after(Some(Duration::from_millis(200)));
+    let holds = Barrier::new(2);
+    let ranks = WindowController::threads(2).unwrap();
+    ranks.run(|mut ctrl| {
+        records.during(LevelFilter::DEBUG, || {
+            if ctrl.rank() == 0 {
+                let writing = ctrl.write(); // here: writer
+                holds.wait();
+                thread::sleep(Duration::from_millis(500));
+                drop(writing);
+            } else {
+                holds.wait();
+                drop(ctrl.read()); // here: reader
+            }
+        });
+    });
+    let waits = records.waits();
+    let wait = &waits[0];
+    assert_eq!(waits.len(), 1, "{waits:?}");
+    assert_eq!(wait["mpisync.object.kind"], "controller");
+    assert_eq!(wait["mpisync.call"], "read");
+    assert_eq!(wait["mpisync.rank"], 1);
+    assert_eq!(wait["mpisync.size"], 2);
+    assert_eq!(wait["mpisync.node"], 0);
+    assert!(
+        wait["code.file.path"]
+            .as_str()
+            .unwrap()
+            .ends_with("spans.rs")
+    );
+    assert_eq!(wait["code.line.number"], line_of("reader"));
+    assert_eq!(wait["mpisync.keeper.rank"], 0);
+    assert!(
+        wait["mpisync.keeper.file"]
+            .as_str()
+            .unwrap()
+            .ends_with("spans.rs")
+    );
+    assert_eq!(wait["mpisync.keeper.line"], line_of("writer"));
+    assert_eq!(wait["mpisync.outcome"], "success");
+
+    let holds = records.holds();
+    let held: Vec<_> = holds
+        .iter()
+        .map(|hold| {
+            let line = hold["code.line.number"].as_u64().unwrap() as usize;
+            (
+                hold["mpisync.call"].as_str().unwrap(),
+                hold["mpisync.rank"].as_u64().unwrap(),
+                line,
+            )
+        })
+        .collect();
+    assert_eq!(
+        held,
+        [
+            ("write", 0, line_of("writer")),
+            ("read", 1, line_of("reader"))
+        ]
+    );
+    assert!(
+        holds
+            .iter()
+            .all(|hold| hold["mpisync.outcome"] == "success")
+    );
+
+    // The report of the wait goes to the subscriber.
+    let all = records.all();
+    let mut events = all.iter().filter(|record| record["level"] == "WARN");
+    let report = events.next().expect("a report")["fields"]["message"]
+        .as_str()
+        .unwrap();
+    assert!(report.contains("rank 1 has waited"), "{report}");
+    assert!(events.next().is_none());
+}
+
+#[test]
+fn a_wait_that_fails_says_so() {
+    let records = Records::default();
+    let holds = Barrier::new(2);
+    let ranks = WindowController::threads(2).unwrap();
+    ranks.run(|mut ctrl| {
+        records.during(LevelFilter::DEBUG, || {
+            if ctrl.rank() == 0 {
+                let writing = ctrl.write();
+                holds.wait();
+                holds.wait();
+                drop(writing);
+            } else {
+                holds.wait();
+                let limit = Duration::from_millis(20);
+                ctrl.read_timeout(limit).unwrap_err();
+                holds.wait();
+            }
+        });
+    });
+    let waits = records.waits();
+    assert_eq!(waits.len(), 1, "{waits:?}");
+    assert_eq!(waits[0]["mpisync.outcome"], "timeout");
+    assert_eq!(waits[0]["otel.status_code"], "ERROR");
+}
+
+#[test]
+fn what_is_held_is_a_span_from_the_first_guard_to_the_last() {
+    let records = Records::default();
+    records.during(LevelFilter::DEBUG, || {
+        let mut ctrl = WindowController::local();
+        let mut writing = ctrl.write();
+        drop(writing.read());
+        drop(writing.write());
+        assert!(records.holds().is_empty());
+        let reading = writing.downgrade();
+        assert_eq!(records.holds()[0]["mpisync.call"], "write");
+        drop(reading);
+        drop(ctrl.try_read());
+        drop(ctrl.try_write());
+        let mut mutex = mpisync::Mutex::local();
+        drop(mutex.lock());
+        drop(mutex.try_lock());
+        let semaphore = Semaphore::local(2).unwrap();
+        let (first, second) = (semaphore.acquire(), semaphore.acquire());
+        drop((first, second));
+        drop(Turn::local().take());
+    });
+    let holds = records.holds();
+    let held: Vec<_> = holds
+        .iter()
+        .map(|hold| {
+            (
+                hold["mpisync.object.kind"].as_str().unwrap(),
+                hold["mpisync.call"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        held,
+        [
+            ("controller", "write"),
+            ("controller", "read"),
+            ("controller", "read"),
+            ("controller", "write"),
+            ("mutex", "hold"),
+            ("mutex", "hold"),
+            ("semaphore", "hold"),
+            ("turn", "hold"),
+        ]
+    );
+}
+
+#[test]
+fn tasks_and_collective_calls_are_spans() {
+    #[mpisync::collective]
+    fn step(ctrl: &mut WindowController) -> Result<(), CollectiveError> {
+        Ok(())
+    }
+    let records = Records::default();
+    records.during(LevelFilter::DEBUG, || {
+        let mut ctrl = WindowController::local();
+        step(&mut ctrl).unwrap();
+        let mut batch = Batch::local().tasks(2).build().unwrap();
+        while let Some(task) = batch.next_task().unwrap() {
+            task.done().unwrap();
+        }
+    });
+    let holds = records.holds();
+    assert_eq!(holds.len(), 3, "{holds:?}");
+    assert!(
+        holds[0]["mpisync.call"]
+            .as_str()
+            .unwrap()
+            .ends_with("::step")
+    );
+    assert_eq!(holds[1]["mpisync.task.index"], 0);
+    assert_eq!(holds[2]["mpisync.task.index"], 1);
+    assert_eq!(holds[2]["mpisync.object.kind"], "batch");
+}
+
+#[test]
+fn a_panic_ends_the_span_of_what_was_held() {
+    let records = Records::default();
+    records.during(LevelFilter::DEBUG, || {
+        let mut ctrl = WindowController::local();
+        let write = std::panic::AssertUnwindSafe(|| ctrl.write_with(|_| panic!("on purpose")));
+        std::panic::catch_unwind(write).unwrap_err();
+    });
+    let holds = records.holds();
+    assert_eq!(holds[0]["mpisync.outcome"], "failure");
+    assert_eq!(holds[0]["otel.status_code"], "ERROR");
+}
+
+#[test]
+fn a_subscriber_of_less_detail_gets_nothing() {
+    let records = Records::default();
+    records.during(LevelFilter::INFO, || {
+        let mut ctrl = WindowController::local();
+        drop(ctrl.write());
+    });
+    assert!(records.all().is_empty());
+}
