@@ -37,6 +37,25 @@ pub fn of_a_wait(seconds: f64) -> String {
     }
 }
 
+/// A time with three digits in the unit that suits it: `812 ns`, `4.56 ms`, `61.3 s`, `12 min`.
+pub fn precise(nanoseconds: u64) -> String {
+    const MOST: u64 = 10 * MINUTE * 1_000_000_000;
+    let (unit, name) = match nanoseconds {
+        0..1000 => return format!("{nanoseconds} ns"),
+        // From these on a unit would be shown with four digits.
+        1000..999_500 => (1e3, "µs"),
+        999_500..999_500_000 => (1e6, "ms"),
+        999_500_000..MOST => (1e9, "s"),
+        _ => return rounded(Duration::from_nanos(nanoseconds)),
+    };
+    let number = nanoseconds as f64 / unit;
+    match number {
+        ..9.995 => format!("{number:.2} {name}"),
+        ..99.95 => format!("{number:.1} {name}"),
+        _ => format!("{number:.0} {name}"),
+    }
+}
+
 /// The time of day in UTC of a number of seconds since 1970.
 pub fn of_day(seconds: f64) -> String {
     let seconds = seconds as u64;
@@ -102,6 +121,23 @@ mod tests {
         assert_eq!(of_a_wait(61.34), "61.3 s");
         assert_eq!(of_a_wait(720.0), "12 min");
         assert_eq!(of_a_wait(f64::MAX), about(Duration::MAX));
+        let precisely = [
+            812,
+            1000,
+            12_345,
+            999_499,
+            999_500,
+            4_560_000,
+            61_340_000_000,
+        ];
+        assert_eq!(
+            precisely.map(precise),
+            [
+                "812 ns", "1.00 µs", "12.3 µs", "999 µs", "1.00 ms", "4.56 ms", "61.3 s"
+            ]
+        );
+        assert_eq!(precise(720_000_000_000), "12 min");
+        assert_eq!(precise(u64::MAX), "213503 d 23 h");
         assert_eq!(of_day(76_506.9), "21:15:06 UTC");
     }
 

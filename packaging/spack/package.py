@@ -4,7 +4,8 @@ from spack.package import *
 
 class Mpisync(Package):
     """The programs of mpisync, a Rust library for MPI programs whose ranks take turns at something they share:
-    mpisync-batch shows and resets the tasks of batches, mpisync-top shows the locks of running jobs."""
+    mpisync-batch shows and resets the tasks of batches, mpisync-top shows the locks of running jobs,
+    and mpisync-trace shows where the ranks of a job wait."""
 
     homepage = "https://github.com/mpisync/mpisync"
     git = "https://github.com/mpisync/mpisync.git"
@@ -23,7 +24,7 @@ class Mpisync(Package):
     def install(self, spec, prefix):
         cargo = which("cargo", required=True)
         cargo("install", "--locked", "--root", prefix, "--path", "mpisync-cli", "--no-track")
-        for program in ("mpisync-batch", "mpisync-top"):
+        for program in ("mpisync-batch", "mpisync-top", "mpisync-trace"):
             executable = Executable(join_path(prefix.bin, program))
             mkdirp(prefix.share.man.man1, prefix.share.join("bash-completion").completions)
             with open(join_path(prefix.share.man.man1, f"{program}.1"), "w") as page:
@@ -34,5 +35,5 @@ class Mpisync(Package):
     @run_after("install")
     @on_package_attributes(run_tests=True)
     def check_install(self):
-        for program in ("mpisync-batch", "mpisync-top"):
+        for program in ("mpisync-batch", "mpisync-top", "mpisync-trace"):
             Executable(join_path(self.prefix.bin, program))("--version")

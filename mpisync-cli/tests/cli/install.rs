@@ -1,6 +1,6 @@
-//! Completions and manual pages of both programs.
+//! Completions and manual pages of the programs.
 
-use crate::survey::{BATCH, TOP, Told, plain};
+use crate::survey::{BATCH, TOP, TRACE, Told, plain};
 use std::io::Write;
 use std::process::{Command, Stdio};
 
@@ -13,7 +13,11 @@ fn run(program: &str, arguments: &[&str]) -> Told {
 #[test]
 fn each_shell_gets_a_script_with_the_options() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
-        for (program, option) in [(BATCH, "stale-after"), (TOP, "interval")] {
+        for (program, option) in [
+            (BATCH, "stale-after"),
+            (TOP, "interval"),
+            (TRACE, "no-files"),
+        ] {
             let told = run(program, &["completions", shell]).expect(0);
             assert!(told.out.contains(option), "{shell}: {}", told.out);
         }
@@ -78,6 +82,11 @@ fn manual_pages_have_options_and_exit_codes() {
                 "\"EXIT CODES\"",
                 "\"KEYS\"",
             ],
+        ),
+        (
+            TRACE,
+            &["man"],
+            &[".TH mpisync-trace 1", "\\-\\-top", "\"EXIT CODES\""],
         ),
     ] {
         let told = run(program, arguments).expect(0);

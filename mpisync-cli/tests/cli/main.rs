@@ -4,3 +4,4 @@ mod batch;
 mod install;
 mod screens;
 mod survey;
+mod trace;

@@ -57,6 +57,7 @@ impl Drop for Survey {
 
 pub const BATCH: &str = env!("CARGO_BIN_EXE_mpisync-batch");
 pub const TOP: &str = env!("CARGO_BIN_EXE_mpisync-top");
+pub const TRACE: &str = env!("CARGO_BIN_EXE_mpisync-trace");
 
 /// A program without the variables that decide about colours: its output must not depend on who runs the tests.
 pub fn plain(program: &str) -> Command {
