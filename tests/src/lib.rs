@@ -11,6 +11,7 @@ pub mod job;
 pub mod launch;
 pub mod outcome;
 pub mod panics;
+pub mod programs;
 pub mod rng;
 pub mod scratch;
 pub mod signals;

@@ -30,6 +30,16 @@ fn quickstart() {
 }
 
 #[test]
+fn slow_writer() {
+    let example = example!("slow_writer");
+    example.ends_with(
+        |ranks| format!("{ranks} ranks wrote 20 results each"),
+        &[],
+        "",
+    );
+}
+
+#[test]
 fn plain_mpi() {
     writes_datasets(&example!("plain_mpi"));
 }

@@ -43,6 +43,7 @@ mod run;
 mod semaphore;
 mod soak;
 mod top;
+mod trace;
 mod transport;
 mod turn;
 mod values;

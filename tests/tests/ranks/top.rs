@@ -1,7 +1,6 @@
 //! `mpisync-top` shows the objects of a running job, with who holds them and who waits, and disturbs
 //! nobody.
 
-use std::env;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -14,6 +13,7 @@ use mpi::traits::*;
 use mpisync::{Barrier, Mutex, RemoteChannel, Semaphore, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::{Launch, Running};
+use mpisync_tests::programs::program;
 use serde_json::Value;
 
 // Jobs that the tests below start.
@@ -118,28 +118,10 @@ fn works(job: &Job) {
     assert_eq!(*mutex.lock(), all);
 }
 
-/// The program, built as this one is. Cargo builds it only with its own package.
-fn program() -> &'static Path {
+/// The program, built once.
+fn top_program() -> &'static Path {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
-    PROGRAM.get_or_init(|| {
-        let here = env::current_exe().expect("this program has a path");
-        let directory = here.parent().and_then(Path::parent).expect("two folders");
-        let program = directory.join("mpisync-top");
-        // Without cargo the program has to be there.
-        if let Some(cargo) = env::var_os("CARGO") {
-            let mut build = Command::new(cargo);
-            build
-                .args(["build", "-p", "mpisync-cli"])
-                .args(["--bin", "mpisync-top", "--target-dir"])
-                .arg(directory.parent().expect("a target directory"));
-            if directory.ends_with("release") {
-                build.arg("--release");
-            }
-            let built = build.output().expect("cargo is there");
-            assert!(built.status.success(), "{}", text(&built.stderr));
-        }
-        program
-    })
+    PROGRAM.get_or_init(|| program("mpisync-top"))
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -147,7 +129,7 @@ fn text(bytes: &[u8]) -> String {
 }
 
 fn top(arguments: &[&str]) -> Output {
-    let ran = Command::new(program()).args(arguments).output();
+    let ran = Command::new(top_program()).args(arguments).output();
     ran.expect("the program is there")
 }
 
@@ -192,7 +174,7 @@ fn look_until(kind: &str, name: &str, is_so: impl Fn(&Value) -> bool) -> (Value,
 
 fn start(case: &str, ranks: usize) -> Running {
     // Not a part of the job's time limits.
-    program();
+    top_program();
     let case = format!("top::{case}");
     // The job waits on purpose.
     let quiet = [("MPISYNC_WATCHDOG", "0")];
@@ -316,7 +298,7 @@ fn shows_readers_and_a_writer(ranks: usize) {
 }
 
 fn shows_an_ended_rank(ranks: usize) {
-    program();
+    top_program();
     let launch = Launch::new(ranks, ["top::loses_a_rank"]).survive_deaths();
     let job = launch.limit(LIMIT).start();
     let start = Instant::now();
@@ -359,7 +341,7 @@ fn asks_hosts(ranks: usize) {
     fs::write(&agent, script).expect("the directory is there");
     fs::set_permissions(&agent, fs::Permissions::from_mode(0o755)).expect("it is ours");
     let agent = agent.to_str().expect("text");
-    let there = program().to_str().expect("text");
+    let there = top_program().to_str().expect("text");
     let output = top(&[
         "--once",
         "--json",
