@@ -91,6 +91,7 @@ pub(crate) fn read_seconds(variable: &'static str) -> Result<Option<Duration>, C
 }
 
 /// The number of MiB in an environment variable; None if it is not set.
+#[cfg(all(feature = "mpi", feature = "trace"))]
 pub(crate) fn read_mebibytes(variable: &'static str) -> Result<Option<u64>, CreateError> {
     let Some(value) = value_of(variable) else {
         return Ok(None);
@@ -110,6 +111,7 @@ pub(crate) fn read_mebibytes(variable: &'static str) -> Result<Option<u64>, Crea
 static NO_TRACE: OnceLock<CreateError> = OnceLock::new();
 
 /// Notes why this process has no trace although the environment asks for one.
+#[cfg(all(feature = "mpi", feature = "trace"))]
 pub(crate) fn note_no_trace(reason: CreateError) {
     let _ = NO_TRACE.set(reason);
 }

@@ -88,7 +88,7 @@ fn a_wait_names_who_keeps_it_and_where() {
             if ctrl.rank() == 0 {
                 let writing = ctrl.write(); // here: writer
                 holds.wait();
-                thread::sleep(Duration::from_millis(500));
+                thread::sleep(Duration::from_millis(1500));
                 drop(writing);
             } else {
                 holds.wait();

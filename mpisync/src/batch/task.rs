@@ -7,7 +7,7 @@ use crate::batch::table::layout::TaskStatus;
 use crate::batch::vote::Vote;
 use crate::batch::worker::{Outcome, Worker};
 use crate::batch::{Batch, BatchError, State};
-use crate::span::Hold;
+use crate::span::{self, Hold};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use std::{fmt, thread};
@@ -150,6 +150,15 @@ struct Held {
 }
 
 impl CurrentTask {
+    /// Ends this rank's part of the task with this vote.
+    fn end_part(&mut self, vote: Vote) {
+        drop(self.hold.end_as(match vote {
+            Vote::Done | Vote::Open => span::Outcome::Success,
+            Vote::Failed(_) | Vote::Dropped | Vote::Left => span::Outcome::Failure,
+        }));
+        self.vote = Some(vote);
+    }
+
     /// That of a rank that is not the leader.
     pub(super) fn of_other(task: usize) -> Self {
         CurrentTask {
@@ -189,7 +198,7 @@ impl Batch {
         let Some(current) = &mut self.current else {
             return Ok(());
         };
-        current.vote = Some(vote);
+        current.end_part(vote);
         if self.worker.is_leader() {
             return self.settle();
         }
@@ -210,7 +219,7 @@ impl Batch {
             self.current = None;
             return;
         }
-        current.vote = Some(vote);
+        current.end_part(vote);
         if !self.worker.is_leader() {
             self.cast_vote();
         } else if self.worker.team.is_none() {

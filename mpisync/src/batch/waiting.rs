@@ -62,6 +62,11 @@ impl BlockSubject for TasksOfOthers<'_> {
         Awaited::all(held.into_iter().map(|(rank, _)| rank), "has a task")
     }
 
+    /// The table may be on another node.
+    fn asks_to_look(&self) -> bool {
+        true
+    }
+
     /// Another job, or a condition that stops the batch, may end the wait.
     fn needs(&self) -> Needs {
         Needs::Unknown

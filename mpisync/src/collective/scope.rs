@@ -9,7 +9,7 @@ use crate::rwlock::controller::WindowController;
 use crate::share::{panic_message, text_of};
 use crate::shm::block::ObjectName;
 use crate::shm::domain::Domain;
-use crate::span::{Activity, Hold};
+use crate::span::{self, Activity, Hold};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::fmt;
@@ -134,7 +134,10 @@ impl Collective {
                 (Outcome::Panicked(reason), Err(None))
             }
         };
-        self.come_out();
+        self.come_out(match mine {
+            Outcome::Fine => span::Outcome::Success,
+            _ => span::Outcome::Failure,
+        });
         let payload = payload_for(sharer);
         let met = self.meet(ctrl, Step::Exit, mine, payload);
         let failed = met.map(|met| match met.failure() {
@@ -246,9 +249,9 @@ impl Collective {
     }
 
     /// Notes that this rank has left the call.
-    fn come_out(&mut self) {
+    fn come_out(&mut self, outcome: span::Outcome) {
         self.inside = false;
-        self.hold.end();
+        let _ended = self.hold.end_as(outcome);
         self.domain.set_depth(self.depth.min(self.domain.depth()));
     }
 }
@@ -258,7 +261,7 @@ impl Drop for Collective {
         if !self.inside {
             return;
         }
-        self.come_out();
+        self.come_out(span::Outcome::Failure);
         if self.domain.needs_mpi() && mpi_has_ended() {
             return;
         }

@@ -151,7 +151,8 @@ impl Clock {
         let (first, mut ahead) = self.first;
         if let Some((last, ahead_at_last)) = self.last {
             let part = now.saturating_sub(first) as f64 / last.saturating_sub(first).max(1) as f64;
-            ahead += ((ahead_at_last - ahead) as f64 * part).round() as i64;
+            let drift = (ahead_at_last as f64 - ahead as f64) * part;
+            ahead = ahead.saturating_add(drift.round() as i64);
         }
         now.saturating_add_signed(ahead)
             .saturating_sub(self.root_start)
@@ -211,7 +212,8 @@ impl Reader<'_> {
         for ring in Ring::ALL {
             let capacity = capacities[ring as usize] as u64;
             let written = self.header(ring.words().1);
-            process.lost += written.saturating_sub(capacity);
+            let lost = written.saturating_sub(capacity);
+            process.lost = process.lost.saturating_add(lost);
             let first = sections.events[ring as usize];
             for slot in 0..written.min(capacity) as usize {
                 let place = first + slot * event::WORDS * WORD;

@@ -1,31 +1,37 @@
 //! The trace of a process that runs with MPI: its beginning, its end, and the time of the job.
 //!
-//! Each host has a clock of its own. A rank on another host than rank 0 finds out how far the two are
-//! apart by messages to rank 0 and back: of several, the one that was fastest tells best (Cristian,
-//! "Probabilistic clock synchronization", 1989). The ranks do this at the beginning and at the end, so
-//! that a drift between the clocks is known.
+//! Each host has a clock of its own. A rank of each other host finds out how far its clock and that of
+//! rank 0 are apart, by messages to rank 0 and back: of several, the one that was fastest tells best
+//! (Cristian, "Probabilistic clock synchronization", 1989). This is done at the beginning and at the
+//! end, so that a drift between the clocks is known.
 
 use crate::environment::{TRACE, TRACE_SIZE, note_no_trace, read_mebibytes, value_of};
 use crate::error::CreateError;
 use crate::fingerprint::quick_fingerprint;
+use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
+use crate::rsmpi::waiting::Waiting;
 use crate::span::file::recorder;
 use mpi::topology::SimpleCommunicator;
-use mpi::traits::{Communicator, Destination, Root, Source};
+use mpi::traits::{Communicator, Destination, FromRaw, Root, Source};
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::fs;
 use std::hash::BuildHasher;
+use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The size of a file unless the environment sets another, in MiB.
 const DEFAULT_SIZE: u64 = 16;
 /// How many messages a rank sends in an exchange.
 const ROUNDS: usize = 16;
-/// The tag of these messages. The communicator is the world, which the program uses as well.
-const TAG: i32 = 0x4d53;
+
+/// A duplicate of the world for the exchanges, if rank 0 asks for a trace: the program may receive any
+/// message of the world itself.
+static WORLD: OnceLock<OwnComm> = OnceLock::new();
 
 /// Begins the trace of this process, if rank 0 has the environment variable. Collective.
 pub(super) fn begin(world: &SimpleCommunicator) {
@@ -50,13 +56,17 @@ pub(super) fn begin(world: &SimpleCommunicator) {
     let mut directory = directory.into_vec();
     directory.resize(length as usize, 0);
     root.broadcast_into(&mut directory);
+    let ahead = match OwnComm::duplicate(world, Waiting::new(world, None)) {
+        Ok(own) => ahead(WORLD.get_or_init(|| own)),
+        Err(error) => return note_no_trace(error),
+    };
     let process = recorder::Process {
         rank: world.rank() as u32,
         size: world.size() as u32,
         job,
         epoch,
         root_start,
-        ahead: ahead(world),
+        ahead,
     };
     let directory = OsString::from_vec(directory);
     let begun = size.and_then(|_| {
@@ -73,8 +83,9 @@ pub(super) fn begin(world: &SimpleCommunicator) {
 
 /// Ends the trace of this process, if there is one. Collective; all ranks have come to their end.
 pub(super) fn end() {
-    if recorder::is_on() {
-        recorder::end(ahead(&SimpleCommunicator::world()));
+    // Also on a rank whose trace could not begin: the others wait for it.
+    if let Some(world) = WORLD.get() {
+        recorder::end(ahead(world));
     }
 }
 
@@ -90,30 +101,43 @@ pub(super) fn define(context: &Context) {
     }
 }
 
-/// By how many nanoseconds the clock of rank 0's host is ahead of that of this host. Collective.
-fn ahead(world: &SimpleCommunicator) -> i64 {
+/// By how many nanoseconds the clock of rank 0's host is ahead of that of this host. Collective: the
+/// lowest rank of each other host finds out, one after the other.
+fn ahead(world: &OwnComm) -> i64 {
+    // SAFETY: a valid communicator, which its owner frees.
+    let world = unsafe { SimpleCommunicator::from_raw(world.raw()) };
+    let world = ManuallyDrop::new(world);
     let root = world.process_at_rank(0);
-    let own_host = host();
-    let mut root_host = own_host;
-    root.broadcast_into(&mut root_host);
-    let differs = u64::from(own_host != root_host);
+    let (mut asks, mut ahead) = (0_u64, 0_i64);
     if world.rank() != 0 {
-        root.gather_into(&differs);
-        return match differs {
-            0 => 0,
-            _ => ask(&root),
-        };
+        root.gather_into(&host());
+        root.scatter_into(&mut asks);
+        if asks != 0 {
+            ahead = ask(&root);
+        }
+        root.gather_into(&ahead);
+        root.scatter_into(&mut ahead);
+        return ahead;
     }
-    let mut all = vec![0_u64; world.size() as usize];
-    root.gather_into_root(&differs, &mut all);
-    for (rank, _) in all.iter().enumerate().filter(|(_, differs)| **differs != 0) {
+    let mut hosts = vec![0_u64; world.size() as usize];
+    root.gather_into_root(&host(), &mut hosts);
+    let lowest = |rank: usize| hosts.iter().position(|host| *host == hosts[rank]);
+    let lowest: Vec<usize> = (0..hosts.len()).filter_map(lowest).collect();
+    let has_to_ask = |rank: usize| u64::from(rank != 0 && lowest[rank] == rank);
+    let asking: Vec<u64> = (0..hosts.len()).map(has_to_ask).collect();
+    root.scatter_into_root(&asking, &mut asks);
+    for (rank, _) in asking.iter().enumerate().filter(|(_, asks)| **asks != 0) {
         let other = world.process_at_rank(rank as i32);
         for _ in 0..ROUNDS {
-            let _: (u64, _) = other.receive_with_tag(TAG);
-            other.send_with_tag(&recorder::clock(), TAG);
+            let _: (u64, _) = other.receive();
+            other.send(&recorder::clock());
         }
     }
-    0
+    let mut found = vec![0_i64; hosts.len()];
+    root.gather_into_root(&ahead, &mut found);
+    let of_hosts: Vec<i64> = lowest.iter().map(|lowest| found[*lowest]).collect();
+    root.scatter_into_root(&of_hosts, &mut ahead);
+    ahead
 }
 
 /// The same, by an exchange with rank 0.
@@ -121,8 +145,8 @@ fn ask(root: &(impl Source + Destination)) -> i64 {
     let mut best = (u64::MAX, 0);
     for _ in 0..ROUNDS {
         let begin = recorder::clock();
-        root.send_with_tag(&begin, TAG);
-        let (there, _): (u64, _) = root.receive_with_tag(TAG);
+        root.send(&begin);
+        let (there, _): (u64, _) = root.receive();
         let end = recorder::clock();
         let here = begin + (end - begin) / 2;
         best = best.min((end - begin, there.wrapping_sub(here) as i64));

@@ -11,7 +11,7 @@ use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
 use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
-use crate::span::{Activity, Hold};
+use crate::span::{Activity, Ended, Hold};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
@@ -98,7 +98,7 @@ impl LockState {
     fn release_leaked(&self) {
         let wrote = self.writes();
         self.held.set(0);
-        self.hold.end();
+        let _ended = self.hold.end();
         if wrote {
             self.unlock_write();
         } else {
@@ -118,9 +118,9 @@ impl LockState {
         if !self.node.try_read() {
             self.read_later(limit, Location::caller())?;
         }
-        self.note_held_at(Activity::Read, Location::caller());
         // Not an increment: it would depend on the value that the last guard stored.
         self.held.set(ONE_READ);
+        self.note_held_at(Activity::Read, Location::caller());
         Ok(())
     }
 
@@ -144,10 +144,10 @@ impl LockState {
         let held = self.holds_any();
         let has_lock = held || self.node.try_read();
         if has_lock {
+            self.enter_read_again();
             if !held {
                 self.note_held_at(Activity::Read, Location::caller());
             }
-            self.enter_read_again();
         }
         Ok(has_lock)
     }
@@ -182,7 +182,7 @@ impl LockState {
         let held = self.held.get();
         if held == ONE_READ {
             self.held.set(0);
-            self.hold.end();
+            let _ended = self.hold.end();
             self.node.unlock_read();
         } else {
             self.held.set(held - ONE_READ);
@@ -208,8 +208,8 @@ impl LockState {
         let call = || Call::new(self, "write", location);
         self.lock_write(|| Deadline::within(limit).of(call()))
             .map_err(|stop| self.object.lock_error(stop, limit, call()))?;
-        self.note_held_at(Activity::Write, location);
         self.held.set(ONE_WRITE);
+        self.note_held_at(Activity::Write, location);
         Ok(())
     }
 
@@ -220,8 +220,8 @@ impl LockState {
         self.forget_leaked_guards();
         let has_lock = self.try_lock_write();
         if has_lock {
-            self.note_held_at(Activity::Write, Location::caller());
             self.enter_write_again();
+            self.note_held_at(Activity::Write, Location::caller());
         }
         Ok(has_lock)
     }
@@ -245,8 +245,8 @@ impl LockState {
         };
         let has_taken = has_taken.map_err(|stop| self.object.lock_error(stop, None, call()))?;
         if has_taken {
-            self.note_held_at(Activity::Write, location);
             self.enter_write_again();
+            self.note_held_at(Activity::Write, location);
         }
         Ok(has_taken)
     }
@@ -263,7 +263,10 @@ impl LockState {
         let held = self.held.get();
         if held == ONE_WRITE {
             self.held.set(0);
-            self.hold.end();
+            let _ended = match self.is_kept.get() {
+                true => Ended::default(),
+                false => self.hold.end(),
+            };
             return self.unlock_write();
         }
         self.held.set(held - ONE_WRITE);
@@ -336,9 +339,14 @@ impl LockState {
     }
 
     fn downgrade(&self) {
-        self.hold.end();
+        let ended = self.hold.end();
+        self.downgrade_lock();
+        drop(ended);
         self.hold
             .begin(|| self.object.block().holds(Activity::Read, self.held_at()));
+    }
+
+    fn downgrade_lock(&self) {
         if let Some(global) = &self.global {
             if !self.is_kept.get() {
                 global.downgrade(self.borrowed());

@@ -52,6 +52,7 @@ impl Activity {
 }
 
 /// How a span ends.
+#[allow(dead_code, reason = "only a reader of traces finds open ones")]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Outcome {
     /// It has not ended.
@@ -128,9 +129,25 @@ impl Span {
         }
     }
 
-    fn end(self, outcome: Outcome) {
+    /// Ends it for the recorder; for the subscriber once the result is dropped.
+    fn end(self, outcome: Outcome) -> Ended {
         self.recorder.end(outcome);
-        self.subscriber.end(outcome);
+        Ended(Some((self.subscriber, outcome)))
+    }
+}
+
+/// A span that has ended, as the subscriber will hear when this is dropped. The subscriber is code of the
+/// program, which may panic or use the object, so the rank first lets go of what it held.
+#[derive(Default)]
+#[must_use = "the subscriber hears when it is dropped"]
+pub(crate) struct Ended(Option<(subscriber::Span, Outcome)>);
+
+impl Drop for Ended {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some((span, outcome)) = self.0.take() {
+            span.end(outcome);
+        }
     }
 }
 
@@ -160,31 +177,37 @@ impl Hold {
         self.is_open.set(true);
     }
 
-    /// Ends the span, if there is one.
+    /// Ends the span, if there is one. It fails if this thread panics.
     #[inline]
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&self) -> Ended {
+        self.end_as(Outcome::Success)
+    }
+
+    /// Ends the span with this outcome, if there is one. It fails if this thread panics.
+    #[inline]
+    pub(crate) fn end_as(&self, outcome: Outcome) -> Ended {
         if Self::POSSIBLE && self.is_open.get() {
-            self.end_span();
+            return self.end_span(outcome);
         }
+        Ended::default()
     }
 
     #[cold]
-    fn end_span(&self) {
+    fn end_span(&self, outcome: Outcome) -> Ended {
         self.is_open.set(false);
         let span = self.span.borrow_mut().take();
-        if let Some(span) = span {
-            span.end(match thread::panicking() {
-                true => Outcome::Failure,
-                false => Outcome::Success,
-            });
-        }
+        let outcome = match thread::panicking() {
+            true => Outcome::Failure,
+            false => outcome,
+        };
+        span.map(|span| span.end(outcome)).unwrap_or_default()
     }
 }
 
 impl Drop for Hold {
     #[inline]
     fn drop(&mut self) {
-        self.end();
+        drop(self.end());
     }
 }
 
@@ -203,7 +226,7 @@ impl Wait {
     #[inline]
     pub(crate) fn end(&mut self, outcome: Outcome) {
         if let Some(span) = self.0.take() {
-            span.end(outcome);
+            drop(span.end(outcome));
         }
     }
 }

@@ -8,7 +8,7 @@ use crate::object::Object;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, INSPECTION, Stop, wait_for_answer};
 use crate::shm::waiting::Call;
-use crate::span::{Activity, Hold};
+use crate::span::{Activity, Ended, Hold};
 use crate::sync::base::waits::Notified;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
@@ -135,11 +135,12 @@ impl Base {
     }
 
     #[inline]
-    fn take_held(&self, count: u32) {
+    fn take_held(&self, count: u32) -> Ended {
         let left = self.held.get() - count;
         self.held.set(left);
-        if left == 0 {
-            self.hold.end();
+        match left {
+            0 => self.hold.end(),
+            _ => Ended::default(),
         }
     }
 
@@ -153,8 +154,8 @@ impl Base {
                     && queue.try_acquire(queue.memory.me(), count) =>
             {
                 queue.my_slot().held_at.set(Location::caller());
-                self.begin_hold(Location::caller());
                 self.add_held(count);
+                self.begin_hold(Location::caller());
                 true
             }
             _ => false,
@@ -256,7 +257,9 @@ impl Base {
         };
         Ok(taken.map(|(count, cargo)| {
             self.add_held(count);
-            self.note_held_at(location);
+            if count > 0 {
+                self.note_held_at(location);
+            }
             let ticket = None;
             (count, Grant { ticket, cargo })
         }))
@@ -279,7 +282,7 @@ impl Base {
     /// Does not wait.
     #[inline]
     pub(super) fn release(&self, count: u32, cargo: impl FnOnce() -> Option<Vec<u8>>) {
-        self.take_held(count);
+        let _ended = self.take_held(count);
         match &self.side {
             Side::Local(queue) => queue.release(self.me(), count),
             Side::Remote(client) => {
@@ -291,7 +294,7 @@ impl Base {
 
     /// Removes permits that this rank holds from the queue for good.
     pub(super) fn keep(&self, count: u32) {
-        self.take_held(count);
+        let _ended = self.take_held(count);
         match &self.side {
             Side::Local(queue) => queue.keep(self.me(), count),
             Side::Remote(client) => {
@@ -393,7 +396,7 @@ impl Base {
 
     /// Stores bytes beside the permit and gives the permit back. From then on all ranks find them.
     pub(super) fn fill(&self, bytes: Vec<u8>) {
-        self.take_held(1);
+        let _ended = self.take_held(1);
         match &self.side {
             Side::Local(queue) => {
                 // SAFETY: this rank has the permit.

@@ -23,6 +23,7 @@ mpisync_tests::cases!(on []:
     dies_with_a_mutex,
     reads_often,
     makes_an_object,
+    makes_no_object,
 );
 
 mpisync_tests::cases!(tests on [2, 4]:
@@ -35,12 +36,13 @@ mpisync_tests::cases!(tests on [2, 4] with [OneNode]:
     the_newest_events_are_kept,
     the_report_names_the_line,
     a_directory_that_cannot_be_made_is_an_error,
+    a_rank_without_a_file_lets_the_others_end,
 );
 
 /// A word of scratch memory.
 const HELD: usize = 0;
-/// How long the holder keeps the others waiting.
-const HOLDING: Duration = Duration::from_millis(200);
+/// How long the holder keeps the others waiting: far more than it takes them to begin to wait.
+const HOLDING: Duration = Duration::from_secs(1);
 /// Far more than clocks that agree differ by on a loaded machine.
 const NOISE: u64 = 50_000_000;
 
@@ -54,10 +56,10 @@ fn makes_others_wait(job: &Job) {
     let mut results = builder.name("results").build().unwrap();
     if results.rank() == 0 {
         let _writing = results.write(); // the holder's line
-        job.scratch.raise(HELD);
+        job.scratch.meet(HELD, job.size);
         thread::sleep(HOLDING);
     } else {
-        job.scratch.wait_for(HELD);
+        job.scratch.meet(HELD, job.size);
         drop(results.read()); // the waiters' line
     }
 }
@@ -67,12 +69,12 @@ fn dies_with_a_mutex(job: &Job) {
     let mut queue = Mutex::builder(&job.world).name("queue").build().unwrap();
     if job.rank == job.size - 1 {
         let _guard = queue.lock(); // the dead one's line
-        job.scratch.raise(HELD);
+        job.scratch.meet(HELD, job.size);
         thread::sleep(HOLDING);
         // SAFETY: ends this process.
         unsafe { libc::kill(libc::getpid(), libc::SIGKILL) };
     }
-    job.scratch.wait_for(HELD);
+    job.scratch.meet(HELD, job.size);
     let error = queue.lock_timeout(Duration::MAX).unwrap_err();
     assert!(matches!(error, LockError::HolderDied { .. }), "{error}");
     job.tell("survived");
@@ -84,10 +86,10 @@ fn reads_often(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     if job.rank == 0 {
         let _writing = ctrl.write();
-        job.scratch.raise(HELD);
+        job.scratch.meet(HELD, job.size);
         thread::sleep(HOLDING);
     } else {
-        job.scratch.wait_for(HELD);
+        job.scratch.meet(HELD, job.size);
     }
     for _ in 0..100_000 {
         drop(ctrl.read());
@@ -98,6 +100,14 @@ fn makes_an_object(job: &Job) {
     let error = mpisync::sync(&job.world).unwrap_err().to_string();
     assert!(error.contains("MPISYNC_TRACE"), "{error}");
     assert!(error.contains("Not a directory"), "{error}");
+}
+
+/// The last rank has no trace.
+fn makes_no_object(job: &Job) {
+    let error = mpisync::sync(&job.world).unwrap_err().to_string();
+    if job.rank == job.size - 1 {
+        assert!(error.contains("Is a directory"), "{error}");
+    }
 }
 
 /// Runs a job with a trace, and returns what its processes have traced, by rank.
@@ -262,5 +272,15 @@ fn a_directory_that_cannot_be_made_is_an_error(ranks: usize) {
     let below = below.display().to_string();
     let launch = Launch::new(ranks, ["trace::makes_an_object"]);
     let ended = launch.envs(&[("MPISYNC_TRACE", &below)]).run();
+    assert!(ended.succeeded(), "{}", ended.report());
+}
+
+fn a_rank_without_a_file_lets_the_others_end(ranks: usize) {
+    let directory = JobDirectory::new("mpisync-tests-trace").expect("a directory is made");
+    let in_the_way = format!("rank-{:06}.{EXTENSION}", ranks - 1);
+    fs::create_dir(directory.path().join(in_the_way)).expect("it can be made");
+    let path = directory.path().display().to_string();
+    let launch = Launch::new(ranks, ["trace::makes_no_object"]);
+    let ended = launch.envs(&[("MPISYNC_TRACE", &path)]).run();
     assert!(ended.succeeded(), "{}", ended.report());
 }

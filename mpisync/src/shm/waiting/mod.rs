@@ -100,6 +100,9 @@ impl<'a> Call<'a> {
 
     /// The rank that keeps this one waiting now, as far as this rank can see.
     fn keeper(self) -> Option<Keeper> {
+        if self.subject.asks_to_look() {
+            return None;
+        }
         let awaited = self.subject.awaited().into_iter().next()?;
         let place = awaited.held_at.map(|place| (place.file(), place.line()));
         Some(Keeper {

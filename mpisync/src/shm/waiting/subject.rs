@@ -14,6 +14,11 @@ pub(crate) trait Subject {
     /// The ranks that keep others waiting now, as far as this rank can see.
     fn awaited(&self) -> Vec<Awaited>;
 
+    /// Whether [`awaited`](Self::awaited) asks another node, which takes as long as a wait.
+    fn asks_to_look(&self) -> bool {
+        false
+    }
+
     /// Further lines of a report.
     fn details(&self) -> Vec<String> {
         Vec::new()
@@ -65,6 +70,11 @@ pub(crate) trait BlockSubject {
     /// [`Subject::awaited`].
     fn awaited(&self) -> Vec<Awaited>;
 
+    /// [`Subject::asks_to_look`].
+    fn asks_to_look(&self) -> bool {
+        false
+    }
+
     /// [`Subject::details`].
     fn details(&self) -> Vec<String> {
         Vec::new()
@@ -92,6 +102,10 @@ impl<T: BlockSubject> Subject for T {
 
     fn awaited(&self) -> Vec<Awaited> {
         BlockSubject::awaited(self)
+    }
+
+    fn asks_to_look(&self) -> bool {
+        BlockSubject::asks_to_look(self)
     }
 
     fn details(&self) -> Vec<String> {

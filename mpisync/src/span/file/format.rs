@@ -79,6 +79,7 @@ pub(crate) enum Ring {
 }
 
 impl Ring {
+    #[allow(dead_code, reason = "only a reader of traces goes through both")]
     pub(crate) const ALL: [Self; 2] = [Ring::Waits, Ring::Others];
 
     /// The words of the header with its capacity and the number of events written.

@@ -179,17 +179,18 @@ impl Recorder {
         let sections = Sections::new(room, capacities).filter(|_| waits > 0);
         let sections = sections.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidInput))?;
         let path = directory.join(format!("rank-{:06}.{EXTENSION}", process.rank));
+        // A process that still writes into a file of this name keeps its own.
+        if let Err(error) = fs::remove_file(&path)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let mut file = File::options();
-        let mut file = file
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .open(path)?;
+        let mut file = file.read(true).write(true).create_new(true).open(path)?;
         reserve(&mut file, sections.length)?;
-        // SAFETY: a new mapping of a file that this process has just made. Its blocks are allocated, so there
-        // is no signal for a full disk. Another process that shortens the file would end this one by a
-        // signal; the file is this process's own by its name.
+        // SAFETY: a new mapping of a file that this process has just made, which no other process of this
+        // library opens for writing: it removes the name and makes another file. Its blocks are allocated, so
+        // there is no signal for a full disk.
         let file = unsafe { MmapOptions::new().len(sections.length).map_mut(&file) }?;
         let mut recorder = Recorder {
             file,
@@ -270,9 +271,9 @@ impl Recorder {
     }
 
     fn object(&mut self, about: &About<'_>) -> u32 {
-        let identity = match about.communicator {
-            0 => 0,
-            communicator => quick_fingerprint(communicator, &about.object.to_ne_bytes()),
+        let identity = match (about.communicator, about.object) {
+            (0, _) | (_, 0) => 0,
+            (communicator, object) => quick_fingerprint(communicator, &object.to_ne_bytes()),
         };
         let hash = text_hash(text_hash(identity, about.kind), about.name);
         let definition = Definition::Object {

@@ -177,9 +177,9 @@ impl Turn {
     }
 
     fn guard(&self, location: &'static Location<'static>) -> TurnGuard<'_> {
+        self.has_turn.set(true);
         self.hold
             .begin(|| self.object.block().holds(Activity::Hold, Some(location)));
-        self.has_turn.set(true);
         TurnGuard { turn: self }
     }
 
@@ -193,7 +193,7 @@ impl Turn {
 
     fn pass_on(&self) {
         self.has_turn.set(false);
-        self.hold.end();
+        let _ended = self.hold.end();
         let over = self.next.get() + 1;
         self.next.set(self.next.get() + self.size() as u64);
         self.turns.pass_on(over, |over, rank| {
