@@ -449,7 +449,7 @@ impl World {
                 self.nodes.iter_mut().for_each(|node| node.proxy.inspect());
             }
             // A run takes seconds under valgrind.
-            if steps.is_multiple_of(10_000) && start.elapsed() > Duration::from_secs(60) {
+            if steps.is_multiple_of(10_000) && start.elapsed() > Duration::from_secs(300) {
                 let states: Vec<_> = (self.nodes.iter())
                     .flat_map(|node| node.ranks.iter().map(|rank| (rank.state, rank.puts_left)))
                     .collect();
