@@ -56,55 +56,56 @@ pub(crate) fn value_of(variable: &str) -> Option<OsString> {
     env::var_os(variable).filter(|value| !value.is_empty())
 }
 
+/// What `parse` makes of an environment variable, whose value has to be one of `values`; None if it is not
+/// set.
+fn read_value<T>(
+    variable: &'static str,
+    values: impl FnOnce() -> Vec<&'static str>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Result<Option<T>, CreateError> {
+    let Some(value) = value_of(variable) else {
+        return Ok(None);
+    };
+    match value.to_str().and_then(parse) {
+        Some(meaning) => Ok(Some(meaning)),
+        None => Err(CreateError::Environment {
+            variable,
+            value: value.to_string_lossy().into_owned(),
+            values: values(),
+        }),
+    }
+}
+
 /// The meaning of an environment variable with these values; None if it is not set.
 pub(crate) fn read_variable<T: Copy>(
     variable: &'static str,
     values: &[(&'static str, Option<T>)],
 ) -> Result<Option<T>, CreateError> {
-    let Some(value) = value_of(variable) else {
-        return Ok(None);
-    };
-    match values.iter().find(|(name, _)| value == *name) {
-        Some((_, meaning)) => Ok(*meaning),
-        None => Err(CreateError::Environment {
-            variable,
-            value: value.to_string_lossy().into_owned(),
-            values: values.iter().map(|(name, _)| *name).collect(),
-        }),
-    }
+    let names = || values.iter().map(|(name, _)| *name).collect();
+    let meaning = read_value(variable, names, |text| {
+        let mut values = values.iter();
+        let found = values.find(|(name, _)| text == *name);
+        found.map(|(_, meaning)| *meaning)
+    })?;
+    Ok(meaning.flatten())
 }
 
 /// The number of seconds in an environment variable, 0 for no limit; None if it is not set.
 pub(crate) fn read_seconds(variable: &'static str) -> Result<Option<Duration>, CreateError> {
-    let Some(value) = value_of(variable) else {
-        return Ok(None);
-    };
-    let seconds = value.to_str().and_then(|text| text.parse().ok());
-    match seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()) {
-        Some(limit) => Ok(Some(limit)),
-        None => Err(CreateError::Environment {
-            variable,
-            value: value.to_string_lossy().into_owned(),
-            values: vec!["a number of seconds", "0 for no limit"],
-        }),
-    }
+    let values = || vec!["a number of seconds", "0 for no limit"];
+    read_value(variable, values, |text| {
+        Duration::try_from_secs_f64(text.parse().ok()?).ok()
+    })
 }
 
 /// The number of MiB in an environment variable; None if it is not set.
 #[cfg(all(feature = "mpi", feature = "trace"))]
 pub(crate) fn read_mebibytes(variable: &'static str) -> Result<Option<u64>, CreateError> {
-    let Some(value) = value_of(variable) else {
-        return Ok(None);
-    };
-    let size = value.to_str().and_then(|text| text.parse().ok());
-    match size.filter(|size| (1..1 << 20).contains(size)) {
-        Some(size) => Ok(Some(size)),
-        None => Err(CreateError::Environment {
-            variable,
-            value: value.to_string_lossy().into_owned(),
-            values: vec!["a number of MiB from 1 on"],
-        }),
-    }
+    let values = || vec!["a number of MiB from 1 on"];
+    read_value(variable, values, |text| {
+        let size = text.parse().ok();
+        size.filter(|size| (1..1 << 20).contains(size))
+    })
 }
 
 /// Why this process has no trace although the environment asks for one.
