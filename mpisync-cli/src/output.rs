@@ -3,9 +3,11 @@
 //! It has colours if it goes to a terminal, and as `NO_COLOR`, `CLICOLOR` and `CLICOLOR_FORCE` say.
 
 use crate::line::{BAD, Line, PLAIN};
+use crate::text::json_lines;
 use anstream::stream::RawStream;
 use anstream::{AutoStream, ColorChoice};
 use std::io::{self, BufWriter, ErrorKind, StdoutLock, Write};
+use std::process::ExitCode;
 
 /// Whether a stream is to have colours.
 pub fn has_colours(stream: &impl RawStream) -> bool {
@@ -103,6 +105,30 @@ pub fn print(lines: &[Line]) -> io::Result<bool> {
     }
     output.flush()?;
     Ok(!output.is_closed())
+}
+
+/// Prints JSON, whose control characters are escaped, and a line break. Returns false if nobody reads it
+/// any more.
+///
+/// # Errors
+/// Those of writing.
+pub fn print_json(json: &str) -> io::Result<bool> {
+    let mut output = Output::new();
+    output.bytes((json_lines(json) + "\n").as_bytes())?;
+    output.flush()?;
+    Ok(!output.is_closed())
+}
+
+/// The exit code of a program that has done all of its work, or a part, or none. Prints the error.
+pub fn exit_code(done: anyhow::Result<bool>) -> ExitCode {
+    match done {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            complain(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
 }
 
 /// Prints on standard error, on one line, that something has failed.

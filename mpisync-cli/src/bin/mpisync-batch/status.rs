@@ -11,9 +11,8 @@ use mpisync::batch::directory::Directory;
 use mpisync::batch::{Meter, Summary};
 use mpisync_cli::columns::Fit;
 use mpisync_cli::line::Line;
-use mpisync_cli::output::{Output, print};
+use mpisync_cli::output::{print, print_json};
 use mpisync_cli::screen::{self, Screen};
-use mpisync_cli::text::json_lines;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -51,10 +50,7 @@ impl Status {
         match self.json {
             true => {
                 let document = Document::of(&self.directory, &directory, &look);
-                let json = json_lines(&serde_json::to_string_pretty(&document)?) + "\n";
-                let mut output = Output::new();
-                output.bytes(json.as_bytes())?;
-                output.finish()?;
+                print_json(&serde_json::to_string_pretty(&document)?)?;
             }
             false => {
                 let fit = screen::columns().map_or(Fit::Whole, Fit::Wrap);

@@ -8,11 +8,9 @@ use clap::{CommandFactory, Parser};
 use hosts::Reach;
 use mpisync::inspect::{Document, SCHEMA, look};
 use mpisync_cli::install::Install;
-use mpisync_cli::output::{Output, complain, print};
+use mpisync_cli::output::{exit_code, print, print_json};
 use mpisync_cli::screen::{self, COLUMNS, Screen};
-use mpisync_cli::text::json_lines;
 use rates::Rates;
-use std::io;
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -71,14 +69,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Cli::parse()))
 }
 
 /// Returns whether all hosts could be looked at.
@@ -91,7 +82,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
     if cli.once {
         let document = see(cli);
         match cli.json {
-            true => print_json(&document).map(drop)?,
+            true => print_json(&serde_json::to_string(&document)?).map(drop)?,
             false => {
                 let columns = screen::columns().unwrap_or(COLUMNS);
                 print(&describe::lines(&document, &rates, cli.all, columns))?;
@@ -101,7 +92,7 @@ fn run(cli: &Cli) -> anyhow::Result<bool> {
         return Ok(document.hosts.iter().all(|host| host.error.is_none()));
     }
     if cli.json {
-        while print_json(&see(cli))? {
+        while print_json(&serde_json::to_string(&see(cli))?)? {
             thread::sleep(cli.interval);
         }
         return Ok(true);
@@ -126,13 +117,4 @@ fn see(cli: &Cli) -> Document {
         schema: SCHEMA,
         hosts,
     }
-}
-
-/// Prints a document on one line. Returns false if nobody reads it any more.
-fn print_json(document: &Document) -> io::Result<bool> {
-    let json = json_lines(&serde_json::to_string(document)?) + "\n";
-    let mut output = Output::new();
-    output.bytes(json.as_bytes())?;
-    output.flush()?;
-    Ok(!output.is_closed())
 }

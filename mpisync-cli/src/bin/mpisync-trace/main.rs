@@ -16,9 +16,9 @@ use folder::newest_job;
 use mpisync::inspect::trace;
 use mpisync_cli::install::Install;
 use mpisync_cli::line::{FAINT, Line};
-use mpisync_cli::output::{Output, complain, print};
+use mpisync_cli::output::{complain, exit_code, print, print_json};
 use mpisync_cli::screen::{self, COLUMNS};
-use mpisync_cli::text::{counted, json_lines};
+use mpisync_cli::text::counted;
 use report::Report;
 use report::document::Document;
 use std::path::{Path, PathBuf};
@@ -70,14 +70,7 @@ struct Cli {
 }
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
-        Err(error) => {
-            complain(&format!("{error:#}"));
-            ExitCode::FAILURE
-        }
-    }
+    exit_code(run(&Cli::parse()))
 }
 
 /// Returns whether all files could be read.
@@ -111,10 +104,7 @@ fn show(cli: &Cli, folder: &Path) -> anyhow::Result<bool> {
     match cli.json {
         true => {
             let document = Document::of(folder, &found, job, &report, top);
-            let json = json_lines(&serde_json::to_string_pretty(&document)?) + "\n";
-            let mut output = Output::new();
-            output.bytes(json.as_bytes())?;
-            output.finish()?;
+            print_json(&serde_json::to_string_pretty(&document)?)?;
         }
         false => {
             let columns = screen::columns().unwrap_or(COLUMNS);
