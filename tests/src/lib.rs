@@ -15,3 +15,4 @@ pub mod programs;
 pub mod rng;
 pub mod scratch;
 pub mod signals;
+pub mod source;

@@ -2,7 +2,7 @@
 
 use std::env;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 /// The program of this name, which is built first.
 ///
@@ -21,12 +21,12 @@ pub fn program(name: &str) -> PathBuf {
             build.arg("--release");
         }
         let built = build.output().expect("cargo is there");
-        assert!(built.status.success(), "{}", errors(&built));
+        assert!(built.status.success(), "{}", text(&built.stderr));
     }
     directory.join(name)
 }
 
-/// What a program has printed on standard error.
-pub fn errors(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
+/// What a program has printed.
+pub fn text(printed: &[u8]) -> String {
+    String::from_utf8_lossy(printed).into_owned()
 }

@@ -13,7 +13,8 @@ use mpi::traits::*;
 use mpisync::{Barrier, Mutex, RemoteChannel, Semaphore, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::{Launch, Running};
-use mpisync_tests::programs::program;
+use mpisync_tests::programs::{program, text};
+use mpisync_tests::source;
 use serde_json::Value;
 
 // Jobs that the tests below start.
@@ -124,10 +125,6 @@ fn top_program() -> &'static Path {
     PROGRAM.get_or_init(|| program("mpisync-top"))
 }
 
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
-
 fn top(arguments: &[&str]) -> Output {
     let ran = Command::new(top_program()).args(arguments).output();
     ran.expect("the program is there")
@@ -189,10 +186,8 @@ fn end(job: Running) {
 }
 
 /// The number of the line of this file that ends with this comment.
-fn line_with(comment: &str) -> u64 {
-    let mut lines = include_str!("top.rs").lines();
-    let line = lines.position(|line| line.ends_with(&format!("; // {comment}")));
-    line.expect("there is one") as u64 + 1
+fn line_with(comment: &str) -> u32 {
+    source::line_with(include_str!("top.rs"), comment)
 }
 
 #[track_caller]

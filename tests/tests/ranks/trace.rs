@@ -14,7 +14,8 @@ use mpisync::inspect::trace::{Activity, EXTENSION, Event, Outcome, Process, read
 use mpisync::{LockError, Mutex, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::Launch;
-use mpisync_tests::programs::{errors, program};
+use mpisync_tests::programs::{program, text};
+use mpisync_tests::source;
 use serde_json::Value;
 
 // Jobs that the tests below start.
@@ -174,9 +175,7 @@ fn is_at(process: &Process, place: Option<u32>, comment: &str) {
 
 /// The number of the line of this file that ends with this comment.
 fn line_with(comment: &str) -> u32 {
-    let mut lines = include_str!("trace.rs").lines();
-    let line = lines.position(|line| line.ends_with(&format!("; // {comment}")));
-    line.expect("there is one") as u32 + 1
+    source::line_with(include_str!("trace.rs"), comment)
 }
 
 fn all_ranks_have_one_time(ranks: usize) {
@@ -254,7 +253,7 @@ fn the_report_names_the_line(ranks: usize) {
         .arg(directory.path())
         .output()
         .expect("the program is there");
-    assert!(report.status.success(), "{}", errors(&report));
+    assert!(report.status.success(), "{}", text(&report.stderr));
     let report: Value = serde_json::from_slice(&report.stdout).expect("JSON");
     let line = report["keeper_lines"][0]["by"].as_str().expect("a line");
     let expected = format!("tests/ranks/trace.rs:{}", line_with("the holder's line"));
