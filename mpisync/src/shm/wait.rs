@@ -3,8 +3,8 @@
 //!
 //! A rank sleeps on a process-shared futex for at most a millisecond at a time. So a missed wake-up
 //! costs at most a millisecond, MPI makes progress in between, and the death of a rank is noticed.
-//! Only where many ranks are threads that share few cores are the sleeps longer, because so many short
-//! ones would take all of the cores.
+//! Ranks that are threads sleep longer if there are many for each core: short sleeps of all of them
+//! would take all cores.
 
 use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::block::Block;

@@ -28,7 +28,7 @@ pub fn ticks(span: u64, most: u64) -> Vec<(u64, String)> {
         .collect()
 }
 
-/// The least round time that is no more than so many times in the span.
+/// The shortest round time that fits into the span at most `most` times.
 fn step(span: u64, most: u64) -> u64 {
     let least = span.div_ceil(most).max(1);
     let minute = 60_000_000_000;

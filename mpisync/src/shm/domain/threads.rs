@@ -96,7 +96,7 @@ impl Domain {
     }
 }
 
-/// How long each of so many threads sleeps at most while it waits.
+/// The longest sleep of a waiting thread, if the ranks are this many threads.
 fn longest_sleep(threads: usize) -> Duration {
     /// How many threads that sleep for a millisecond at a time leave a core to one that works.
     const THREADS_A_CORE: usize = 16;

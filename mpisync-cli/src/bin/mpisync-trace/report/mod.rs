@@ -104,10 +104,10 @@ pub struct Wait {
 }
 
 impl Report {
-    /// The report of a job, with so many of the longest waits.
-    pub fn of(job: &Job, longest: usize) -> Self {
+    /// The report of a job. It has the `most` longest waits.
+    pub fn of(job: &Job, most: usize) -> Self {
         let mut sums = Sums {
-            most: longest,
+            most,
             ..Sums::default()
         };
         let holds = Holds::of(job);
@@ -161,8 +161,8 @@ impl Report {
             available: u128::from(job.span()) * lanes.len() as u128,
             events: job.events(),
             objects: sorted(objects.collect()),
-            longest: longest_of(sums.longest, longest).iter().map(wait).collect(),
-            still_waiting: longest_of(sums.open, longest).iter().map(wait).collect(),
+            longest: longest_of(sums.longest, most).iter().map(wait).collect(),
+            still_waiting: longest_of(sums.open, most).iter().map(wait).collect(),
             still_waiting_count: sums.open_count,
             keeper_lines: lines(sums.keeper_lines),
             waiting_lines: lines(sums.waiting_lines),
@@ -272,7 +272,7 @@ fn add<K: Eq + Hash>(times: &mut HashMap<K, Time>, key: K, lost: u64) {
     times.entry(key).or_default().add(lost);
 }
 
-/// So many of the longest waits, the longest first.
+/// The `most` longest waits, the longest first.
 fn longest_of(mut waits: Vec<(u32, Seen, u64)>, most: usize) -> Vec<(u32, Seen, u64)> {
     let key = |(rank, wait, lost): &(u32, Seen, u64)| (Reverse(*lost), *rank, wait.begin);
     if waits.len() > most {
