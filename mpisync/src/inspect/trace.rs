@@ -114,22 +114,6 @@ pub fn read(path: &Path) -> Result<Process, TraceError> {
         })
 }
 
-/// The codes of activities and outcomes are their indices here.
-const ACTIVITIES: [Activity; 6] = [
-    Activity::Wait,
-    Activity::Read,
-    Activity::Write,
-    Activity::Hold,
-    Activity::Collective,
-    Activity::Task,
-];
-const OUTCOMES: [Outcome; 4] = [
-    Outcome::Open,
-    Outcome::Success,
-    Outcome::Timeout,
-    Outcome::Failure,
-];
-
 /// The contents of a file.
 struct Reader<'a> {
     bytes: &'a [u8],
@@ -285,7 +269,7 @@ impl Reader<'_> {
         });
         let end = word(event::END)?;
         Some(Event {
-            activity: *ACTIVITIES.get((codes & 0xff) as usize)?,
+            activity: *Activity::ALL.get((codes & 0xff) as usize)?,
             begin: clock.time(word(event::BEGIN)?),
             end: (end != 0).then(|| clock.time(end)),
             object,
@@ -294,7 +278,7 @@ impl Reader<'_> {
             keeper: keeper.filter(|rank| *rank != u32::MAX),
             keeper_place: index(keeper_at),
             task: index(task),
-            outcome: *OUTCOMES.get((codes >> 8 & 0xff) as usize)?,
+            outcome: *Outcome::ALL.get((codes >> 8 & 0xff) as usize)?,
         })
     }
 }

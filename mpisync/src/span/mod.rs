@@ -38,8 +38,19 @@ pub enum Activity {
 }
 
 impl Activity {
-    /// The name of the activity; of a wait, and of a collective call, there is a better one.
-    pub(crate) fn name(self) -> &'static str {
+    /// All activities, by their numbers.
+    #[cfg(feature = "inspect")]
+    pub const ALL: [Self; 6] = [
+        Activity::Wait,
+        Activity::Read,
+        Activity::Write,
+        Activity::Hold,
+        Activity::Collective,
+        Activity::Task,
+    ];
+
+    /// The name of the activity.
+    pub fn name(self) -> &'static str {
         match self {
             Activity::Wait => "wait",
             Activity::Read => "read",
@@ -63,6 +74,28 @@ pub enum Outcome {
     Timeout,
     /// By an error or a panic.
     Failure,
+}
+
+#[cfg(any(feature = "tracing", feature = "inspect"))]
+impl Outcome {
+    /// All outcomes, by their numbers.
+    #[cfg(feature = "inspect")]
+    pub const ALL: [Self; 4] = [
+        Outcome::Open,
+        Outcome::Success,
+        Outcome::Timeout,
+        Outcome::Failure,
+    ];
+
+    /// The name of the outcome.
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Open => "open",
+            Outcome::Success => "success",
+            Outcome::Timeout => "timeout",
+            Outcome::Failure => "failure",
+        }
+    }
 }
 
 /// What a span says from its beginning.

@@ -56,13 +56,8 @@ impl Span {
     }
 
     pub(super) fn end(self, outcome: Outcome) {
-        let (text, is_error) = match outcome {
-            Outcome::Open | Outcome::Success => ("success", false),
-            Outcome::Timeout => ("timeout", true),
-            Outcome::Failure => ("failure", true),
-        };
-        self.0.record("mpisync.outcome", text);
-        if is_error {
+        self.0.record("mpisync.outcome", outcome.name());
+        if matches!(outcome, Outcome::Timeout | Outcome::Failure) {
             self.0.record("otel.status_code", "ERROR");
         }
     }

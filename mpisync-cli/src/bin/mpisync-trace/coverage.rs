@@ -3,58 +3,27 @@
 use crate::job::{Job, Lane};
 use mpisync::inspect::trace::Activity;
 
-/// All activities, in the order in which they are numbered in pictures.
-pub const ACTIVITIES: [Activity; 6] = [
-    Activity::Wait,
-    Activity::Read,
-    Activity::Write,
-    Activity::Hold,
-    Activity::Collective,
-    Activity::Task,
-];
+/// How many activities there are. In pictures they have their numbers.
+pub const ACTIVITIES: usize = Activity::ALL.len();
 
 /// A picture of a rank has a row each for what it waits for, what it holds, and what it works on:
 /// the first activity of each row.
 pub const ROWS: [usize; 3] = [0, 1, 4];
 
-/// The number of an activity.
-pub fn number(activity: Activity) -> usize {
-    match activity {
-        Activity::Wait => 0,
-        Activity::Read => 1,
-        Activity::Write => 2,
-        Activity::Hold => 3,
-        Activity::Collective => 4,
-        Activity::Task => 5,
-    }
-}
-
-/// The name of an activity.
-pub fn name(activity: Activity) -> &'static str {
-    match activity {
-        Activity::Wait => "wait",
-        Activity::Read => "read",
-        Activity::Write => "write",
-        Activity::Hold => "hold",
-        Activity::Collective => "collective",
-        Activity::Task => "task",
-    }
-}
-
 /// The activities of a row.
 pub fn of_row(row: usize) -> std::ops::Range<usize> {
-    ROWS[row]..ROWS.get(row + 1).copied().unwrap_or(ACTIVITIES.len())
+    ROWS[row]..ROWS.get(row + 1).copied().unwrap_or(ACTIVITIES)
 }
 
 /// For each of `cells` equal pieces of the job's time the parts of it that the rank spent on each activity.
-pub fn of_lane(job: &Job, lane: &Lane, cells: usize) -> Vec<[f32; ACTIVITIES.len()]> {
+pub fn of_lane(job: &Job, lane: &Lane, cells: usize) -> Vec<[f32; ACTIVITIES]> {
     // The whole cells of an event are added at its first, and taken away behind its last one.
-    let mut whole = vec![[0_i32; ACTIVITIES.len()]; cells + 1];
-    let mut covered = vec![[0_f32; ACTIVITIES.len()]; cells];
+    let mut whole = vec![[0_i32; ACTIVITIES]; cells + 1];
+    let mut covered = vec![[0_f32; ACTIVITIES]; cells];
     let span = job.span().max(1) as f64;
     let position = |time: u64| (time - job.begin()) as f64 / span * cells as f64;
     for event in job.events_of(lane) {
-        let activity = number(event.activity);
+        let activity = event.activity as usize;
         let (begin, end) = (position(event.begin), position(event.end));
         let first = (begin as usize).min(cells - 1);
         let last = (end as usize).min(cells - 1);
@@ -68,7 +37,7 @@ pub fn of_lane(job: &Job, lane: &Lane, cells: usize) -> Vec<[f32; ACTIVITIES.len
         whole[first + 1][activity] += 1;
         whole[last][activity] -= 1;
     }
-    let mut open = [0; ACTIVITIES.len()];
+    let mut open = [0; ACTIVITIES];
     for (cell, whole) in covered.iter_mut().zip(&whole) {
         for ((part, open), whole) in cell.iter_mut().zip(&mut open).zip(whole) {
             *open += whole;
@@ -81,7 +50,7 @@ pub fn of_lane(job: &Job, lane: &Lane, cells: usize) -> Vec<[f32; ACTIVITIES.len
 
 /// The activity of a row that covers most of a cell, and how much all of them cover; none if the
 /// cell is empty there.
-pub fn strongest(cell: &[f32; ACTIVITIES.len()], row: usize) -> Option<(usize, f32)> {
+pub fn strongest(cell: &[f32; ACTIVITIES], row: usize) -> Option<(usize, f32)> {
     let all = of_row(row);
     let covered: f32 = cell[all.clone()].iter().sum();
     let strongest = all.max_by(|a, b| cell[*a].total_cmp(&cell[*b]))?;

@@ -92,7 +92,7 @@ pub fn contended(ranks: u32, rounds: u32) -> Vec<Process> {
     let mut all: Vec<Process> = (0..ranks).map(|rank| process(rank, ranks)).collect();
     let mut numbers = Numbers(1);
     let mut ready = vec![0; ranks as usize];
-    // When the mutex is free, and who has it until when, taken at which place.
+    // When the mutex is free again; and for each hold its end, its rank and its place.
     let mut free = 0;
     let mut holds: Vec<(u64, u32, u32)> = Vec::new();
     for round in 0..ranks * rounds {
@@ -180,7 +180,7 @@ pub fn large(rank: u32, size: u32, events: u64) -> Process {
     let mut now = numbers.below(100_000);
     for index in 0..events {
         let length = 1000 + numbers.below(40_000);
-        let activity = crate::coverage::ACTIVITIES[(index % 6) as usize];
+        let activity = Activity::ALL[(index % 6) as usize];
         let mut next = event(activity, now, now + length);
         next.place = Some(numbers.below(4) as u32);
         if activity == Activity::Wait {

@@ -65,7 +65,7 @@ pub(crate) mod event {
     pub(crate) const PLACE: usize = 4;
     /// 1 and the keeper's rank in the communicator, and in the upper half the number of the communicator.
     pub(crate) const KEEPER: usize = 5;
-    /// The codes of activity and outcome, a byte each, and in the upper half 1 and the index of the task.
+    /// The numbers of activity and outcome, a byte each, and in the upper half 1 and the index of the task.
     pub(crate) const WHAT: usize = 6;
     /// How many words an event has.
     pub(crate) const WORDS: usize = 8;
@@ -79,7 +79,6 @@ pub(crate) enum Ring {
 }
 
 impl Ring {
-    #[allow(dead_code, reason = "only a reader of traces goes through both")]
     pub(crate) const ALL: [Self; 2] = [Ring::Waits, Ring::Others];
 
     /// The words of the header with its capacity and the number of events written.

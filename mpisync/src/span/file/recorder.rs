@@ -211,6 +211,9 @@ impl Recorder {
         let host = &host[..host.len().min(header::HOST_WORDS * WORD)];
         let place = header::HOST * WORD;
         self.file[place..place + host.len()].copy_from_slice(host);
+        for ring in Ring::ALL {
+            self.set(ring.words().0, self.capacities[ring as usize] as u64);
+        }
         for (word, value) in [
             (header::HOST_LENGTH, host.len() as u64),
             (header::RANK, halves(process.rank, process.size)),
@@ -221,8 +224,6 @@ impl Recorder {
             (header::AHEAD, process.ahead as u64),
             (header::EXCHANGED, clock()),
             (header::ROOM, self.room as u64),
-            (Ring::Waits.words().0, self.capacities[0] as u64),
-            (Ring::Others.words().0, self.capacities[1] as u64),
             (header::VERSION, VERSION),
             // Last: before it the file is no trace.
             (header::MAGIC, MAGIC),

@@ -3,10 +3,9 @@
 //! The format: <https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU>.
 //! A host is a process there, and a rank a thread.
 
-use crate::coverage::name;
 use crate::job::{Job, Lane, Seen, Site, label};
 use mpisync::Place;
-use mpisync::inspect::trace::{Activity, Outcome};
+use mpisync::inspect::trace::Activity;
 use serde_json::json;
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -59,19 +58,14 @@ fn head(job: &Job, site: &Site) -> String {
         "object": object.name,
         "kind": object.kind,
         "call": job.names.call(site.call),
-        "outcome": match site.outcome {
-            Outcome::Open => "open",
-            Outcome::Success => "success",
-            Outcome::Timeout => "timeout",
-            Outcome::Failure => "failure",
-        },
+        "outcome": site.outcome.name(),
     });
     if let Some(place) = site.place {
         args["at"] = json!(job.names.place(place).to_string());
     }
     let args = args.to_string();
     let args = args.strip_suffix('}').unwrap_or(&args);
-    let name = name(site.activity);
+    let name = site.activity.name();
     let title = json!(format!("{name} {}", label(object)));
     format!(r#"{{"ph":"X","cat":"{name}","name":{title},"args":{args}"#)
 }

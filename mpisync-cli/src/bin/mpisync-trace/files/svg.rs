@@ -2,9 +2,10 @@
 
 use super::{Shown, escaped};
 use crate::axis::ticks;
-use crate::coverage::{ACTIVITIES, ROWS, name, number, of_lane, of_row, strongest};
+use crate::coverage::{ACTIVITIES, ROWS, of_lane, of_row, strongest};
 use crate::job::{Job, Lane, Seen, label};
 use crate::report::text::{extent, share};
+use mpisync::inspect::trace::Activity;
 use mpisync_cli::text::{name_line, shortened};
 use mpisync_cli::time::precise;
 use std::fmt::Write as _;
@@ -86,7 +87,7 @@ pub fn write(shown: &Shown, to: &mut dyn Write) -> io::Result<()> {
 }
 
 fn legend(to: &mut dyn Write) -> io::Result<()> {
-    const WORDS: [&str; ACTIVITIES.len()] = [
+    const WORDS: [&str; ACTIVITIES] = [
         "waits",
         "holds a read lock",
         "holds a write lock",
@@ -95,11 +96,11 @@ fn legend(to: &mut dyn Write) -> io::Result<()> {
         "task",
     ];
     let mut x = 24.0;
-    for (activity, words) in ACTIVITIES.into_iter().zip(WORDS) {
+    for (activity, words) in Activity::ALL.into_iter().zip(WORDS) {
         writeln!(
             to,
             "<rect class=\"{}\" x=\"{x}\" y=\"71\" width=\"12\" height=\"12\" rx=\"2\"/><text x=\"{}\" y=\"81.5\">{words}</text>",
-            name(activity),
+            activity.name(),
             x + 18.0
         )?;
         x += 44.0 + 7.0 * words.len() as f64;
@@ -131,7 +132,7 @@ fn row(top: f64, height: f64, row: usize) -> (f64, f64) {
 fn singly(job: &Job, lane: &Lane, top: f64, height: f64, to: &mut dyn Write) -> io::Result<()> {
     let span = job.span().max(1) as f64;
     for event in job.events_of(lane) {
-        let of_activity = number(event.activity);
+        let of_activity = event.activity as usize;
         let of = (0..ROWS.len()).find(|row| of_row(*row).contains(&of_activity));
         let (y, high) = row(top, height, of.unwrap_or(0));
         let x = LEFT + (event.begin - job.begin()) as f64 / span * CHART;
@@ -139,7 +140,7 @@ fn singly(job: &Job, lane: &Lane, top: f64, height: f64, to: &mut dyn Write) -> 
         writeln!(
             to,
             "<rect class=\"{}\" x=\"{x:.2}\" y=\"{y:.1}\" width=\"{wide:.2}\" height=\"{high:.1}\"><title>{}</title></rect>",
-            name(event.activity),
+            event.activity.name(),
             escaped(&words(job, lane, &event))
         )?;
     }
@@ -152,7 +153,7 @@ fn words(job: &Job, lane: &Lane, event: &Seen) -> String {
     let mut words = format!(
         "rank {}: {} {object}, {}",
         lane.rank,
-        name(event.activity),
+        event.activity.name(),
         precise(event.duration())
     );
     // Writing to a string does not fail.
@@ -176,7 +177,7 @@ fn together_in_cells(
     height: f64,
     to: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut sum = vec![[0.0; ACTIVITIES.len()]; CELLS];
+    let mut sum = vec![[0.0; ACTIVITIES]; CELLS];
     for lane in lanes {
         for (sum, cell) in sum.iter_mut().zip(of_lane(job, lane, CELLS)) {
             for (sum, part) in sum.iter_mut().zip(cell) {
@@ -196,7 +197,7 @@ fn together_in_cells(
                     continue;
                 }
                 let opacity = f32::from(degree) / f32::from(DEGREES);
-                let class = name(ACTIVITIES[activity]);
+                let class = Activity::ALL[activity].name();
                 writeln!(
                     to,
                     "<path class=\"{class}\" opacity=\"{opacity}\" d=\"{path}\"/>"

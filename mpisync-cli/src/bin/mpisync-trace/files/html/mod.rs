@@ -3,12 +3,11 @@
 mod tables;
 
 use super::{Shown, escaped};
-use crate::coverage::{self, ACTIVITIES, ROWS, of_lane, of_row, strongest};
+use crate::coverage::{ACTIVITIES, ROWS, of_lane, of_row, strongest};
 use crate::job::{EVENTS_OF_A_BLOCK, Job, Lane, label};
 use crate::report::text::extent;
 use base64::engine::general_purpose::STANDARD;
 use base64::write::EncoderWriter;
-use mpisync::inspect::trace::Outcome;
 use mpisync_cli::text::{json_lines, name_line};
 use serde_json::{Value, json};
 use std::io::{self, Write};
@@ -58,15 +57,9 @@ pub fn write(shown: &Shown, to: &mut dyn Write) -> io::Result<()> {
 fn facts(Shown { job, report, .. }: &Shown) -> String {
     let names = &job.names;
     let sites = names.sites().map(|site| {
-        let outcome = match site.outcome {
-            Outcome::Open => 0,
-            Outcome::Success => 1,
-            Outcome::Timeout => 2,
-            Outcome::Failure => 3,
-        };
         json!([
-            coverage::number(site.activity),
-            outcome,
+            site.activity as u8,
+            site.outcome as u8,
             site.object,
             site.call,
             site.place.map_or(-1, i64::from),
@@ -149,4 +142,4 @@ fn base64(bytes: &[u8], to: &mut dyn Write) -> io::Result<()> {
     encoder.finish().map(drop)
 }
 
-const _: () = assert!(ACTIVITIES.len() == 6, "data.js knows six activities");
+const _: () = assert!(ACTIVITIES == 6, "data.js knows six activities");
