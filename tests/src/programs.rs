@@ -1,4 +1,5 @@
-//! The programs of `mpisync-cli`, built as the tests are. Cargo builds them only with their own package.
+//! The programs of `mpisync-cli`, built as the tests are. Cargo builds them only with their own package, so they are built here,
+//! unless the environment variable `TEST_PROGRAMS` is `built`.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -11,8 +12,9 @@ use std::process::Command;
 pub fn program(name: &str) -> PathBuf {
     let here = env::current_exe().expect("this program has a path");
     let directory = here.parent().and_then(Path::parent).expect("two folders");
+    let is_built = env::var_os("TEST_PROGRAMS").is_some_and(|value| value == "built");
     // Without cargo the program has to be there.
-    if let Some(cargo) = env::var_os("CARGO") {
+    if let Some(cargo) = env::var_os("CARGO").filter(|_| !is_built) {
         let mut build = Command::new(cargo);
         build
             .args(["build", "-p", "mpisync-cli", "--bin", name, "--target-dir"])

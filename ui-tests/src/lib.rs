@@ -9,6 +9,6 @@
 //! - `attributes` is a crate with an attribute macro, for misuses of a derive that involve one.
 //! - `tests/assertions.rs` checks which types may be sent to other threads, and the size of guards.
 //!
-//! `cargo test -p mpisync-ui-tests` checks all of them. After a change of a message, or with a new
-//! compiler, `TRYBUILD=overwrite cargo test -p mpisync-ui-tests` updates the `.stderr` files: read
+//! `cargo test -p mpisync-ui-tests --test ui` checks all of them. After a change of a message, or with a new
+//! compiler, `TRYBUILD=overwrite cargo test -p mpisync-ui-tests --test ui` updates the `.stderr` files: read
 //! the changes before you commit them.

@@ -31,6 +31,8 @@ impl Sweep {
             .args(["--ctty", "--wait", "sh", "-c", script, &log])
             .arg(job.get_program())
             .args(job.get_args());
+        // Backtraces would push the bar off the screen.
+        shell.env("RUST_BACKTRACE", "0");
         for (name, value) in job.get_envs() {
             shell.env(name, value.unwrap_or_default());
         }

@@ -233,12 +233,29 @@ fn ring_of_all(job: &Job) {
 
 /// Runs a case with this setting, for at most some seconds.
 fn run(case: &str, ranks: usize, setting: &str, seconds: u64) -> Ended {
-    let launch = Launch::new(ranks, [format!("deadlock::{case}")]);
-    launch
-        .envs(&[("MPISYNC_DEADLOCK", setting), ("MPISYNC_WATCHDOG", "0")])
+    launch(case, ranks, setting)
         .limit(Duration::from_secs(seconds))
         .run()
 }
+
+fn launch<'a>(case: &str, ranks: usize, setting: &'a str) -> Launch<'a> {
+    Launch::new(ranks, [format!("deadlock::{case}")])
+        .envs(&[("MPISYNC_DEADLOCK", setting), ("MPISYNC_WATCHDOG", "0")])
+}
+
+/// Runs a case that stands for ever until there is a report, and some seconds more.
+fn run_until_reported(case: &str, ranks: usize) -> Ended {
+    let limit = Instant::now() + Duration::from_secs(40);
+    let mut job = launch(case, ranks, "report").start();
+    while !job.output().contains(REPORT) && !job.is_over() && Instant::now() < limit {
+        thread::sleep(Duration::from_millis(20));
+    }
+    // A second report would come with the next search, about as soon as the first one.
+    job.finish(AGAIN)
+}
+
+/// Within this time a deadlock that is reported again would be.
+const AGAIN: Duration = Duration::from_secs(3);
 
 const REPORT: &str = "mpisync: deadlock: these ranks wait for each other";
 const OUTCOME: &str = "outcome: deadlock: these ranks wait for each other";
@@ -271,11 +288,7 @@ fn is_found_among(case: &str, ranks: usize, members: usize, least_errors: usize,
     }
 
     // Without the error it stands for ever, and says so once.
-    let mut ended = run(case, ranks, "report", 8);
-    if !ended.output.contains(REPORT) {
-        // A busy machine needs more time.
-        ended = run(case, ranks, "report", 40);
-    }
+    let ended = run_until_reported(case, ranks);
     assert!(!ended.succeeded(), "{}", ended.report());
     assert_eq!(
         ended.output.matches(REPORT).count(),

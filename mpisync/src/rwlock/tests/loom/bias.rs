@@ -27,7 +27,15 @@ fn biased(ranks: usize) -> Vec<NodeLock<HeapMemory>> {
 #[test]
 fn reader_and_writer() {
     explore_with(biased, 2, &[READ, WRITE]);
+}
+
+#[test]
+fn two_readers_and_a_writer() {
     explore_with(biased, 1, &[READ, READ, WRITE]);
+}
+
+#[test]
+fn a_reader_and_two_writers() {
     explore_with(biased, 1, &[READ, WRITE, WRITE]);
 }
 
@@ -48,6 +56,10 @@ fn reader_and_writer_twice() {
 fn timeouts() {
     explore_with(biased, 2, &[IMPATIENT_READ, WRITE]);
     explore_with(biased, 2, &[IMPATIENT_WRITE, READ]);
+}
+
+#[test]
+fn an_impatient_writer_of_three() {
     explore_with(biased, 1, &[IMPATIENT_WRITE, WRITE, READ]);
 }
 

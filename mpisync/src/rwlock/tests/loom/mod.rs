@@ -164,6 +164,10 @@ fn timeouts() {
     explore(&[IMPATIENT_READ, WRITE]);
     explore(&[IMPATIENT_WRITE, WRITE]);
     explore(&[IMPATIENT_WRITE, READ]);
+}
+
+#[test]
+fn an_impatient_reader_and_an_impatient_writer() {
     explore_within(1, &[IMPATIENT_READ, IMPATIENT_WRITE, WRITE]);
 }
 
