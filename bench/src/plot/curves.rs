@@ -5,7 +5,7 @@ use super::scale::{Scale, Unit};
 use super::svg::{Anchor, Drawing, MARGIN, WIDTH, mark, width_of};
 
 const LEFT: f64 = 110.0;
-const RIGHT: f64 = WIDTH - 36.0;
+const RIGHT: f64 = WIDTH - 48.0;
 const HEIGHT: f64 = 290.0;
 /// The height of a line of the legend.
 const LINE: f64 = 22.0;
@@ -73,21 +73,23 @@ impl Curves {
         Some(low + 50.0)
     }
 
-    /// Draws the names, in as many lines as they take, and returns the base line of what comes below.
+    /// Draws the names, in columns, and returns the base line of what comes below.
     fn legend(&self, drawing: &mut Drawing, top: f64) -> f64 {
-        let (mut x, mut y) = (MARGIN, top);
-        for curve in self.curves.iter().filter(|curve| !curve.points.is_empty()) {
-            let wide = SAMPLE + 8.0 + width_of(&curve.name);
-            if x > MARGIN && x + wide > WIDTH - MARGIN {
-                (x, y) = (MARGIN, y + LINE);
-            }
+        const GAP: f64 = 22.0;
+        let shown = || self.curves.iter().filter(|curve| !curve.points.is_empty());
+        let wide = |curve: &Curve| SAMPLE + 8.0 + width_of(&curve.name) + GAP;
+        let column = shown().map(wide).fold(0.0, f64::max);
+        let columns = ((WIDTH - 2.0 * MARGIN + GAP) / column).max(1.0) as usize;
+        let mut y = top;
+        for (index, curve) in shown().enumerate() {
+            let x = MARGIN + column * (index % columns) as f64;
+            y = top + LINE * (index / columns) as f64;
             let middle = y - 4.5;
             let line = format!("M{x:.1} {middle:.1}h{SAMPLE}");
             let shape = mark(curve.colour, (x + SAMPLE / 2.0, middle));
             let paths = [(curve.classes(), line), ("mark", shape)];
             drawing.marks(curve.colour, &curve.name, &paths);
             drawing.text("", (x + SAMPLE + 8.0, y), Anchor::Start, &curve.name);
-            x += wide + 22.0;
         }
         y + LINE + 4.0
     }

@@ -244,9 +244,15 @@ fn boxes(svg: &Document<'_>) -> Vec<(f64, f64, f64, f64, String)> {
 
 #[test]
 fn texts_are_inside_the_picture_and_do_not_overlap() {
+    let mut by_tasks = curves();
+    by_tasks.x.1 = Unit::Number;
+    for curve in &mut by_tasks.curves {
+        curve.points.push((10_000_000.0, spread(1.0, 1.0, 1.0)));
+    }
     let panels = vec![
         Panel::Dots(dots()),
         Panel::Curves(curves()),
+        Panel::Curves(by_tasks),
         Panel::Dots(dots()),
     ];
     let svg = svg_of(panels);
@@ -256,7 +262,7 @@ fn texts_are_inside_the_picture_and_do_not_overlap() {
     let boxes = boxes(&svg);
     assert!(boxes.len() > 50);
     for (index, one) in boxes.iter().enumerate() {
-        assert!(one.0 >= 0.0 && one.1 <= WIDTH, "{one:?}");
+        assert!(one.0 >= 4.0 && one.1 <= WIDTH - 4.0, "{one:?}");
         assert!(one.2 >= 0.0 && one.3 <= height, "{one:?}");
         for other in &boxes[..index] {
             let apart =
