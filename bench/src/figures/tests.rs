@@ -39,6 +39,7 @@ fn drawn(bench: &str, entries: Vec<Entry>) -> Vec<(String, String)> {
     let paths = draw(bench, entries, directory.path()).expect("there are points");
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("it is there");
+        crate::plot::tests::check_texts(&text);
         let name = path.file_stem().expect("it has a name");
         (name.to_string_lossy().into_owned(), text)
     };

@@ -23,12 +23,7 @@ impl Unit {
         let prefixes: &[(f64, &str)] = match self {
             Unit::Time => &[(1e9, " s"), (1e6, " ms"), (1e3, " µs"), (1.0, " ns")],
             Unit::MegabytesPerSecond => &[(1e3, " GB/s"), (1.0, " MB/s"), (1e-3, " kB/s")],
-            Unit::PerSecond => &[
-                (1e9, " billion/s"),
-                (1e6, " million/s"),
-                (1e3, " thousand/s"),
-                (1.0, "/s"),
-            ],
+            Unit::PerSecond => &[(1e9, " billion/s"), (1e6, " million/s"), (1.0, "/s")],
             Unit::Bytes => &[(1_048_576.0, " MiB"), (1024.0, " KiB"), (1.0, " B")],
             Unit::Doubled | Unit::Number => return grouped(value),
         };
@@ -46,7 +41,11 @@ impl Unit {
 /// A number above 0 with three digits, without zeros at the end of its fraction.
 fn three_digits(value: f64) -> String {
     let before = value.log10().floor() as i32;
-    let text = format!("{value:.*}", (2 - before).clamp(0, 6) as usize);
+    if before > 2 {
+        let last = power(before - 2);
+        return grouped((value / last).round() * last);
+    }
+    let text = format!("{value:.*}", (2 - before).min(6) as usize);
     match text.contains('.') {
         true => text.trim_end_matches('0').trim_end_matches('.').to_owned(),
         false => text,
@@ -188,6 +187,7 @@ mod tests {
         }
         assert_eq!(Unit::MegabytesPerSecond.text(62_030.0), "62 GB/s");
         assert_eq!(Unit::PerSecond.text(2.5e8), "250 million/s");
+        assert_eq!(Unit::PerSecond.text(123_456.0), "123,000/s");
         assert_eq!(Unit::Bytes.text(1536.0), "1.5 KiB");
         assert_eq!(Unit::Number.text(10_000_000.0), "10,000,000");
         assert_eq!(Unit::Doubled.text(512.0), "512");

@@ -245,6 +245,8 @@ fn boxes(svg: &Document<'_>) -> Vec<(f64, f64, f64, f64, String)> {
 #[test]
 fn texts_are_inside_the_picture_and_do_not_overlap() {
     let mut by_tasks = curves();
+    by_tasks.y.1 = Unit::PerSecond;
+    by_tasks.curves[0].points[0].1 = spread(900.0, 1_000.0, 1e9);
     by_tasks.x.1 = Unit::Number;
     for curve in &mut by_tasks.curves {
         curve.points.push((10_000_000.0, spread(1.0, 1.0, 1.0)));
@@ -255,12 +257,16 @@ fn texts_are_inside_the_picture_and_do_not_overlap() {
         Panel::Curves(by_tasks),
         Panel::Dots(dots()),
     ];
-    let svg = svg_of(panels);
-    let svg = Document::parse(&svg).expect("it is XML");
+    check_texts(&svg_of(panels));
+}
+
+/// Checks that no text of a picture leaves it or covers another one.
+pub(crate) fn check_texts(svg: &str) {
+    let svg = Document::parse(svg).expect("it is XML");
     let height = svg.root_element().attribute("height").expect("it has one");
     let height: f64 = height.parse().expect("a number");
     let boxes = boxes(&svg);
-    assert!(boxes.len() > 50);
+    assert!(boxes.len() > 20);
     for (index, one) in boxes.iter().enumerate() {
         assert!(one.0 >= 4.0 && one.1 <= WIDTH - 4.0, "{one:?}");
         assert!(one.2 >= 0.0 && one.3 <= height, "{one:?}");

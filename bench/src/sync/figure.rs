@@ -32,7 +32,7 @@ fn words(name: Name) -> &'static str {
 pub fn draw(jobs: &[Job]) -> Vec<Figure> {
     let figures = jobs.iter().map(|job| Figure {
         name: job.file_name("sync"),
-        title: format!("Mutexes, semaphores, counters, turns, barriers: {}", job.place()),
+        title: format!("Synchronization: {}", job.place()),
         note: format!(
             "{SPREAD} With all ranks at once, the time is that of the run divided by the operations of all ranks. \
              Mutexes and semaphores of mpisync then go from rank to rank in the order of arrival; those of glibc stay \
