@@ -159,11 +159,17 @@ pub fn benchmarks() -> impl Iterator<Item = &'static str> {
     BENCHMARKS.iter().map(|(name, _)| *name)
 }
 
-/// Draws the pictures of a benchmark into a directory. Returns their paths.
+/// Draws the pictures of a benchmark into a directory, each with this note below its own. Returns
+/// their paths.
 ///
 /// # Errors
 /// If the benchmark has no pictures, no case of one was measured, or a file cannot be written.
-pub fn draw(bench: &str, entries: Vec<Entry>, directory: &Path) -> Result<Vec<PathBuf>> {
+pub fn draw(
+    bench: &str,
+    entries: Vec<Entry>,
+    note: &str,
+    directory: &Path,
+) -> Result<Vec<PathBuf>> {
     let Some((_, figures)) = BENCHMARKS.iter().find(|(name, _)| *name == bench) else {
         let all: Vec<&str> = benchmarks().collect();
         bail!(
@@ -172,7 +178,8 @@ pub fn draw(bench: &str, entries: Vec<Entry>, directory: &Path) -> Result<Vec<Pa
         );
     };
     let mut paths = Vec::new();
-    for figure in figures(&Job::all(entries)) {
+    for mut figure in figures(&Job::all(entries)) {
+        figure.note = format!("{} {note}", figure.note);
         paths.extend(figure.write(directory)?);
     }
     ensure!(

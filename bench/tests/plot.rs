@@ -16,6 +16,7 @@ fn plot(bench: &str, into: &Path, file: &Path) -> Output {
         .arg(bench)
         .arg("--into")
         .args([into, file])
+        .args(["--note", "Nothing else ran."])
         .output()
         .expect("it starts")
 }
@@ -38,6 +39,7 @@ fn pictures_are_written_into_the_directory() {
     assert_eq!(said, format!("wrote {}\n", path.display()));
     let svg = fs::read_to_string(path).expect("it is there");
     assert!(svg.contains("MPI_Win_lock, 60 ns (55 ns to 90 ns)"));
+    assert!(svg.contains("Nothing else ran.</text>"));
 }
 
 #[test]

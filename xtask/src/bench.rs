@@ -5,6 +5,8 @@ use std::ffi::OsString;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use clap::Args;
@@ -83,7 +85,11 @@ impl Bench {
         let keeps = self.json.is_some() || self.plot.is_some();
         let only_help = self.args.iter().any(|argument| argument == "--help");
         let mut entries = Vec::new();
+        let mut busiest = 0;
         for &ranks in &self.ranks {
+            if self.plot.is_some() {
+                busiest = busiest.max(busy_percent(Duration::from_secs(1)));
+            }
             let (program, figures) = peers::measure(self, ranks, tools)?;
             let mut args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
             args.extend(figures);
@@ -110,19 +116,24 @@ impl Bench {
         if keeps {
             write(&all, &entries)?;
         }
-        match &self.plot {
-            Some(directory) if has_several => {
-                self.draw(tools, &all, &directory.join(label(tools.mpi)))
-            }
-            Some(directory) => self.draw(tools, &all, directory),
-            None => Ok(()),
-        }
+        let Some(directory) = &self.plot else {
+            return Ok(());
+        };
+        let directory = match has_several {
+            true => directory.join(label(tools.mpi)),
+            false => directory.clone(),
+        };
+        let note = format!("Before the jobs, other programs used up to {busiest} % of the cores.");
+        self.draw(tools, &all, &note, &directory)
     }
 
     /// Draws all figures of a file.
-    fn draw(&self, tools: &Toolbox<'_>, file: &Path, directory: &Path) -> Result<()> {
+    fn draw(&self, tools: &Toolbox<'_>, file: &Path, note: &str, directory: &Path) -> Result<()> {
         let mut plot = Command::new(tools.build(BENCH, PLOT, &["--release"])?);
-        plot.arg(&self.bench).arg("--into").args([directory, file]);
+        plot.arg(&self.bench)
+            .arg("--into")
+            .args([directory, file])
+            .args(["--note", note]);
         tools.equip(&mut plot);
         run(&mut plot)
     }
@@ -158,6 +169,30 @@ impl Bench {
         }
         Ok(remove_record()?)
     }
+}
+
+/// How much of all cores programs use within this time, in percent.
+fn busy_percent(time: Duration) -> u64 {
+    let before = processor_time();
+    thread::sleep(time);
+    let after = processor_time();
+    let idle = after.0.saturating_sub(before.0);
+    let all = after.1.saturating_sub(before.1);
+    let busy = 100 * all.saturating_sub(idle);
+    busy.checked_div(all).unwrap_or(0)
+}
+
+/// The idle and the whole time of all cores since the start of the system, in ticks; nothing if the system does not tell.
+fn processor_time() -> (u64, u64) {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    ticks(text.lines().next().unwrap_or_default())
+}
+
+/// These of a line `cpu user nice system idle iowait irq …`; the two numbers after the eighth are parts of the first two.
+fn ticks(line: &str) -> (u64, u64) {
+    let numbers = line.split_whitespace().skip(1).take(8);
+    let numbers: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
+    (numbers.iter().skip(3).take(2).sum(), numbers.iter().sum())
 }
 
 /// How many subjects stood still, in the record of a benchmark.
@@ -322,6 +357,21 @@ mod tests {
         let error = taken(&file).unwrap_err().to_string();
         assert!(error.starts_with("the job wrote no figures: "), "{error}");
         fs::remove_dir(&directory).unwrap();
+    }
+
+    #[test]
+    fn what_other_programs_use_is_known_from_the_times_of_the_cores() {
+        assert_eq!(ticks("cpu  10 2 3 80 5 1 1 4 7 2"), (85, 106));
+        assert_eq!(ticks(""), (0, 0));
+        // This test is such a program.
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let busy = thread::scope(|scope| {
+            scope.spawn(|| while !is_over.load(std::sync::atomic::Ordering::Relaxed) {});
+            let busy = busy_percent(Duration::from_millis(300));
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            busy
+        });
+        assert!((1..=100).contains(&busy), "{busy}");
     }
 
     #[test]

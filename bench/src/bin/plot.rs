@@ -1,7 +1,7 @@
 //! Draws the figures of a benchmark from what its jobs have written by `--json`.
 //!
 //! ```text
-//! plot BENCH --into DIR FILE…
+//! plot BENCH --into DIR [--note TEXT] FILE…
 //! ```
 //!
 //! Each file has the figures of one job or of several. A picture is named after the benchmark, its
@@ -24,6 +24,9 @@ struct Options {
     /// The directory of the pictures; it is made if it does not exist
     #[arg(long, value_name = "DIR")]
     into: PathBuf,
+    /// Say this in each picture
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    note: String,
     /// What jobs have written by --json
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -47,7 +50,7 @@ fn run(options: &Options) -> anyhow::Result<()> {
     }
     std::fs::create_dir_all(&options.into)
         .with_context(|| format!("cannot make {}", options.into.display()))?;
-    for path in figures::draw(&options.bench, entries, &options.into)? {
+    for path in figures::draw(&options.bench, entries, &options.note, &options.into)? {
         println!("wrote {}", path.display());
     }
     Ok(())

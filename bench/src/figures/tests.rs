@@ -36,10 +36,11 @@ fn entries<Case: Choice, Name: Choice>(setting: &Setting, hung: &str) -> Vec<Ent
 /// The pictures of a benchmark, by name.
 fn drawn(bench: &str, entries: Vec<Entry>) -> Vec<(String, String)> {
     let directory = tempfile::tempdir().expect("there is room");
-    let paths = draw(bench, entries, directory.path()).expect("there are points");
+    let paths = draw(bench, entries, "All was quiet.", directory.path()).expect("there are points");
     let read = |path: PathBuf| {
         let text = std::fs::read_to_string(&path).expect("it is there");
         crate::plot::tests::check_texts(&text);
+        assert!(text.contains("quiet."), "no note");
         let name = path.file_stem().expect("it has a name");
         (name.to_string_lossy().into_owned(), text)
     };
@@ -178,12 +179,12 @@ fn batches_have_curves_by_the_number_of_tasks() {
 fn what_cannot_be_drawn_is_an_error() {
     let directory = tempfile::tempdir().expect("there is room");
     let setting = setting(2, 1);
-    let error = draw("region", Vec::new(), directory.path()).expect_err("it has none");
+    let error = draw("region", Vec::new(), "", directory.path()).expect_err("it has none");
     let message = "the benchmark region has no figure; these have: batch, channel, lock, sync";
     assert_eq!(error.to_string(), message);
     let mut idle = entries::<lock::Case, lock::Name>(&setting, "");
     idle.retain(|entry| entry.case == "idle");
-    let error = draw("lock", idle, directory.path()).expect_err("it is in no picture");
+    let error = draw("lock", idle, "", directory.path()).expect_err("it is in no picture");
     assert!(error.to_string().contains("leave out --cases"), "{error}");
     assert_eq!(
         std::fs::read_dir(directory.path())

@@ -38,8 +38,12 @@ impl Unit {
     }
 }
 
-/// A number above 0 with three digits, without zeros at the end of its fraction.
+/// A number with three digits, without zeros at the end of its fraction. What is nearly 0, as a round
+/// without an operation is, has no digits.
 fn three_digits(value: f64) -> String {
+    if value < 1e-6 {
+        return String::from("0");
+    }
     let before = value.log10().floor() as i32;
     if before > 2 {
         let last = power(before - 2);
@@ -173,6 +177,7 @@ mod tests {
     #[test]
     fn values_have_three_digits_and_a_unit() {
         for (value, text) in [
+            (0.0, "0 ns"),
             (1.944, "1.94 ns"),
             (1.0, "1 ns"),
             (0.57, "0.57 ns"),

@@ -135,6 +135,7 @@ fn the_line_through_a_dot_has_the_length_of_its_spread() {
             rows: vec![
                 row("narrow", true, Some(spread(10.0, 10.0, 20.0))),
                 row("wide", false, Some(spread(10.0, 100.0, 1_000.0))),
+                row("from 0", false, Some(spread(0.0, 100.0, 1_000.0))),
             ],
         }],
         ..dots()
@@ -153,6 +154,8 @@ fn the_line_through_a_dot_has_the_length_of_its_spread() {
     let narrow = length("Case: narrow, 10 ns (10 ns to 20 ns)");
     let wide = length("Case: wide, 100 ns (10 ns to 1 µs)");
     assert!(narrow > 10.0);
+    // On a logarithmic axis it begins where the axis does.
+    assert!((length("Case: from 0, 100 ns (0 ns to 1 µs)") - wide).abs() < 0.2);
     assert!(
         (wide / narrow - 100.0_f64.ln() / 2.0_f64.ln()).abs() < 0.05,
         "{wide}, {narrow}"
