@@ -17,7 +17,7 @@ pub fn draw(jobs: &[Job]) -> Vec<Figure> {
     let figures = jobs.iter().map(|job| Figure {
         name: job.file_name("batch"),
         title: format!("Tasks that do nothing: {}", job.place()),
-        note: SPREAD.to_owned(),
+        note: format!("{SPREAD} Marks without a line are one round."),
         panels: vec![
             panel("States in memory", by_tasks(job, Kind::Memory)),
             panel("States in a directory", in_files(job)),
