@@ -265,6 +265,7 @@ fn named_after(file: &Path, mpi: &Mpi) -> PathBuf {
 mod tests {
     use super::*;
     use clap::Parser;
+    use std::sync::atomic::{AtomicBool, Ordering};
 
     #[derive(Parser)]
     struct Line {
@@ -364,11 +365,15 @@ mod tests {
         assert_eq!(ticks("cpu  10 2 3 80 5 1 1 4 7 2"), (85, 106));
         assert_eq!(ticks(""), (0, 0));
         // This test is such a program.
-        let is_over = std::sync::atomic::AtomicBool::new(false);
+        let is_over = AtomicBool::new(false);
         let busy = thread::scope(|scope| {
-            scope.spawn(|| while !is_over.load(std::sync::atomic::Ordering::Relaxed) {});
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    std::hint::spin_loop();
+                }
+            });
             let busy = busy_percent(Duration::from_millis(300));
-            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            is_over.store(true, Ordering::Relaxed);
             busy
         });
         assert!((1..=100).contains(&busy), "{busy}");
