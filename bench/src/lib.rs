@@ -8,11 +8,13 @@
 //! until a moment, [`team`] starts the ranks together and adds up their operations, [`memory`] is
 //! memory that ranks share, [`window`] has words that ranks reach through MPI, [`turns`] lets
 //! subjects take turns, [`watch`] ends a job whose subject hangs, [`program`] starts the programs
-//! and parses their common options, and [`report`] prints and stores the outcome.
+//! and parses their common options, and [`report`] prints and stores the outcome. [`figures`] and
+//! [`plot`] draw it.
 
 pub mod batch;
 pub mod channel;
 pub mod clock;
+pub mod figures;
 pub mod lock;
 pub mod memory;
 pub mod pace;

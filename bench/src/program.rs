@@ -74,6 +74,7 @@ pub fn setting(world: &SimpleCommunicator, hosts: usize) -> anyhow::Result<Setti
         mpi: report::short_version(&mpi::environment::library_version()?),
         ranks: world.size() as usize,
         hosts,
+        cores: report::cores(),
     })
 }
 

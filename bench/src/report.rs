@@ -33,17 +33,19 @@ impl Outcome {
         }
     }
 
+    /// The shortest round.
     fn min(&self) -> f64 {
         self.rounds.iter().copied().fold(f64::INFINITY, f64::min)
     }
 
+    /// The longest round.
     fn max(&self) -> f64 {
         self.rounds.iter().copied().fold(0.0, f64::max)
     }
 }
 
 /// The environment of the figures.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setting {
     /// The MPI library and its version, as [`short_version`] returns it.
     pub mpi: String,
@@ -51,6 +53,15 @@ pub struct Setting {
     pub ranks: usize,
     /// Number of hosts.
     pub hosts: usize,
+    /// Number of cores of a host, as the system reports it; 0 if it does not.
+    pub cores: usize,
+}
+
+/// The number of cores of this host. The cores that this process may use can be fewer.
+pub fn cores() -> usize {
+    let text = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let is_core = |line: &&str| line.starts_with("processor");
+    text.lines().filter(is_core).count()
 }
 
 fn is_measured(outcome: &Outcome) -> bool {
@@ -113,38 +124,58 @@ pub fn table(setting: &Setting, outcomes: &[Outcome], us: &str) -> String {
     text
 }
 
-/// One entry of the JSON file.
-#[derive(Serialize)]
-struct Entry<'a> {
-    case: &'a str,
-    subject: &'a str,
-    mpi: &'a str,
-    ranks: usize,
-    hosts: usize,
-    value: Option<f64>,
-    unit: &'a str,
+/// One entry of the JSON file: a subject in a case.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Entry {
+    /// The name of the case on the command line.
+    pub case: String,
+    /// The name of the subject on the command line.
+    pub subject: String,
+    /// The job.
+    #[serde(flatten)]
+    pub setting: Setting,
+    /// The median of the rounds. This and the next two are null if the subject hung.
+    pub value: Option<f64>,
+    /// The shortest round.
+    pub min: Option<f64>,
+    /// The longest round.
+    pub max: Option<f64>,
+    /// The unit of the values.
+    pub unit: String,
 }
 
-/// Writes an array with one object for each subject in each case. `value` is the median of the
-/// rounds, or null if the subject hung.
+/// Writes an array with one object for each subject in each case.
 ///
 /// # Errors
 /// If the file cannot be written.
 pub fn write_json(path: &Path, setting: &Setting, outcomes: &[Outcome]) -> anyhow::Result<()> {
     let entries: Vec<Entry> = outcomes
         .iter()
-        .map(|outcome| Entry {
-            case: &outcome.case,
-            subject: &outcome.subject,
-            mpi: &setting.mpi,
-            ranks: setting.ranks,
-            hosts: setting.hosts,
+        .map(|outcome| {
             // Tenths of a picosecond are noise.
-            value: is_measured(outcome).then(|| (outcome.median() * 1e3).round() / 1e3),
-            unit: "ns",
+            let rounded = |value: f64| is_measured(outcome).then(|| (value * 1e3).round() / 1e3);
+            Entry {
+                case: outcome.case.clone(),
+                subject: outcome.subject.clone(),
+                setting: setting.clone(),
+                value: is_measured(outcome)
+                    .then(|| outcome.median())
+                    .and_then(rounded),
+                min: rounded(outcome.min()),
+                max: rounded(outcome.max()),
+                unit: String::from("ns"),
+            }
         })
         .collect();
     write(path, &entries)
+}
+
+/// The entries of a [JSON file](write_json).
+///
+/// # Errors
+/// If the file cannot be read or has other contents.
+pub fn read_json(path: &Path) -> anyhow::Result<Vec<Entry>> {
+    Ok(serde_json::from_reader(BufReader::new(File::open(path)?))?)
 }
 
 /// Writes all rounds, for a program that [reads](read_rounds) them into its own table.
@@ -212,6 +243,7 @@ mod tests {
             mpi: "Open MPI 4.1.4".into(),
             ranks: 2,
             hosts: 1,
+            cores: 2,
         }
     }
 
@@ -267,14 +299,16 @@ mod tests {
         let outcomes = [outcome("read_alone", "mpisync", &[8.25, 8.5, 8.75]), still];
         write_json(&path, &setting(), &outcomes).unwrap();
         let text = std::fs::read_to_string(&path).unwrap();
+        let read = read_json(&path).unwrap();
         std::fs::remove_file(&path).unwrap();
+        assert_eq!((&read[0].setting, read[0].max), (&setting(), Some(8.75)));
         let value: serde_json::Value = serde_json::from_str(&text).unwrap();
         let expected = serde_json::json!([{
             "case": "read_alone", "subject": "mpisync", "mpi": "Open MPI 4.1.4",
-            "ranks": 2, "hosts": 1, "value": 8.5, "unit": "ns"
+            "ranks": 2, "hosts": 1, "cores": 2, "value": 8.5, "min": 8.25, "max": 8.75, "unit": "ns"
         }, {
             "case": "read_alone", "subject": "mcs_rma", "mpi": "Open MPI 4.1.4",
-            "ranks": 2, "hosts": 1, "value": null, "unit": "ns"
+            "ranks": 2, "hosts": 1, "cores": 2, "value": null, "min": null, "max": null, "unit": "ns"
         }]);
         assert_eq!(value, expected);
     }

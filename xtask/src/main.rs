@@ -2,6 +2,7 @@
 //! benchmarks.
 
 mod alternatives;
+mod bench;
 mod checks;
 mod hdf5;
 mod hosts;
@@ -44,8 +45,8 @@ enum Task {
     Demo(launch::Options),
     /// Set everything up, then run every check
     Test(checks::Test),
-    /// Set everything up, then run a benchmark
-    Bench(programs::Bench),
+    /// Set everything up, then run a benchmark; with --plot, draw its figures
+    Bench(bench::Bench),
     /// Set everything up, then run one of the examples
     Run(programs::Run),
     /// Run any program under mpiexec over several hosts that are set up on this machine and taken down afterwards

@@ -11,10 +11,11 @@ use clap::Args;
 use launcher::Family;
 use which::which;
 
+use crate::bench::Bench;
 use crate::launch::{Options, Toolbox};
 use crate::mpi::{Choice, Mpi};
 use crate::process::{pass_on, run_job, say};
-use crate::programs::{BENCH, Bench};
+use crate::programs::BENCH;
 use crate::setup::Need;
 use crate::wheels::{self, PSHMEM};
 use crate::workspace::Workspace;
@@ -79,9 +80,13 @@ pub fn feature(mpi: &Mpi) -> Result<&'static str> {
 }
 
 /// Builds the benchmark and measures what needs a job of its own: the program, and the arguments by which it takes the
-/// figures over.
-pub fn measure(bench: &Bench, tools: &Toolbox<'_>) -> Result<(PathBuf, Vec<OsString>)> {
-    let peers = Peers { bench, tools };
+/// figures over, on this number of ranks.
+pub fn measure(bench: &Bench, ranks: u32, tools: &Toolbox<'_>) -> Result<(PathBuf, Vec<OsString>)> {
+    let peers = Peers {
+        bench,
+        ranks,
+        tools,
+    };
     let mut figures = Vec::new();
     let (program, has_mpi_rma) = peers.program()?;
     // With several threads for all, it is part of the benchmark's own job.
@@ -102,6 +107,7 @@ pub fn measure(bench: &Bench, tools: &Toolbox<'_>) -> Result<(PathBuf, Vec<OsStr
 /// A benchmark on one MPI.
 struct Peers<'a> {
     bench: &'a Bench,
+    ranks: u32,
     tools: &'a Toolbox<'a>,
 }
 
@@ -171,7 +177,7 @@ impl Peers<'_> {
         let (_, others) = split(&self.bench.args);
         args.extend(others.into_iter().map(OsString::from));
         args.extend(["--apart".into(), file.clone().into_os_string()]);
-        let mut job = self.tools.job(self.bench.ranks, program, &args)?;
+        let mut job = self.tools.job(self.ranks, program, &args)?;
         self.tools.launch(&mut job, pass_on)?;
         ensure!(file.exists(), "the job wrote no figures");
         Ok(file)

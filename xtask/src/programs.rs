@@ -1,4 +1,4 @@
-//! Building one of the workspace's programs and running it on ranks: `cargo xtask demo`, `run`, `bench`, `cluster`,
+//! Building one of the workspace's programs and running it on ranks: `cargo xtask demo`, `run`, `cluster`,
 //! `simulate`, `soak`.
 
 use std::ffi::OsString;
@@ -13,8 +13,6 @@ use clap::builder::{PossibleValue, PossibleValuesParser};
 
 use crate::hdf5::Hdf5;
 use crate::launch::{Options, Toolbox};
-use crate::mpi::Mpi;
-use crate::peers;
 use crate::process::{pass_on, run, run_job, say};
 use crate::setup::Need;
 use crate::workspace::Workspace;
@@ -63,10 +61,10 @@ fn verified(line: &str) -> Option<usize> {
 
 /// On how many hosts to run.
 #[derive(Args)]
-struct HostsArgs {
+pub struct HostsArgs {
     /// Run over this number of hosts, set up on this machine: network namespaces with root, MPICH's pretended hosts without
     #[arg(long, value_name = "N")]
-    hosts: Option<u32>,
+    pub hosts: Option<u32>,
 }
 
 /// `cargo xtask run`
@@ -104,97 +102,6 @@ impl Run {
     }
 }
 
-/// `cargo xtask bench`
-#[derive(Args)]
-pub struct Bench {
-    /// Which benchmark
-    #[arg(value_parser = programs_in("bench"))]
-    pub bench: String,
-    /// How many ranks to start
-    #[arg(long, value_name = "N", default_value_t = 2)]
-    pub ranks: u32,
-    #[command(flatten)]
-    hosts: HostsArgs,
-    /// Also write the figures to this file; with several MPIs the MPI's name is put before the extension
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    #[command(flatten)]
-    options: Options,
-    /// Arguments for the benchmark, after `--`
-    #[arg(last = true)]
-    pub args: Vec<String>,
-}
-
-impl Bench {
-    /// Runs a benchmark on each of the chosen MPIs.
-    pub fn run(&self, workspace: &Workspace) -> Result<()> {
-        let hosts = self.hosts.hosts;
-        self.options
-            .with_each_mpi(workspace, Need::Mpi, hosts, |tools| {
-                let (program, figures) = peers::measure(self, &tools)?;
-                let mut args: Vec<OsString> = self.args.iter().map(OsString::from).collect();
-                args.extend(figures);
-                if let Some(json) = &self.json {
-                    let file = match tools.machine.mpis.len() > 1 {
-                        true => named_after(json, tools.mpi),
-                        false => json.clone(),
-                    };
-                    args.extend(["--json".into(), std::path::absolute(file)?.into_os_string()]);
-                }
-                self.launch_until_complete(&tools, &program, &args)
-            })
-    }
-
-    /// Whether the benchmark runs on one host.
-    pub const fn is_on_one_host(&self) -> bool {
-        self.hosts.hosts.is_none()
-    }
-
-    /// Runs a benchmark, and again without a subject that stood still: a job in which one does cannot go on. The benchmark
-    /// keeps a record of what it has measured, and of what stood still.
-    fn launch_until_complete(
-        &self,
-        tools: &Toolbox<'_>,
-        program: &Path,
-        args: &[OsString],
-    ) -> Result<()> {
-        let record = tools.target().join(format!("{}-record.json", self.bench));
-        let remove_record = || {
-            if record.exists() {
-                fs::remove_file(&record)
-            } else {
-                Ok(())
-            }
-        };
-        remove_record()?;
-        let mut job = tools.job(self.ranks, program, args)?;
-        job.env("XTASK_BENCH_RECORD", &record);
-        let mut still = 0;
-        while let Err(error) = tools.launch(&mut job, pass_on) {
-            let now = stood_still(&fs::read_to_string(&record).unwrap_or_default());
-            if now <= still {
-                return Err(error);
-            }
-            still = now;
-            say("the benchmark goes on without what stood still");
-        }
-        remove_record()?;
-        // A job that only prints its help does not measure, and sends nothing.
-        if self.args.iter().any(|argument| argument == "--help") {
-            return Ok(());
-        }
-        tools.check_traffic()
-    }
-}
-
-/// How many subjects stood still, in the record of a benchmark.
-fn stood_still(record: &str) -> usize {
-    let outcomes = serde_json::from_str(record);
-    let outcomes: Vec<serde_json::Value> = outcomes.unwrap_or_default();
-    let had_no_end = |outcome: &&serde_json::Value| !outcome["no_end_in"].is_null();
-    outcomes.iter().filter(had_no_end).count()
-}
-
 /// `cargo xtask cluster`
 #[derive(Args)]
 pub struct Cluster {
@@ -227,6 +134,9 @@ impl Cluster {
 /// `cargo xtask simulate`
 #[derive(Args)]
 pub struct Simulate {
+    /// Draw the figures into this directory, as simulate.svg
+    #[arg(long, value_name = "DIR")]
+    plot: Option<PathBuf>,
     #[command(flatten)]
     options: Options,
     /// Arguments for the simulation, after `--`; `-- --help` lists them
@@ -240,6 +150,9 @@ impl Simulate {
         self.options
             .with_each_mpi(workspace, Need::Mpi, None, |tools| {
                 let mut command = Command::new(tools.build(BENCH, "simulate", &["--release"])?);
+                if let Some(directory) = &self.plot {
+                    command.arg("--plot").arg(directory);
+                }
                 tools.equip(command.args(&self.args));
                 run(&mut command)
             })
@@ -342,8 +255,8 @@ impl Soak {
     }
 }
 
-/// The programs in a folder of the workspace, each with the first line of its documentation.
-fn programs_in(folder: &str) -> PossibleValuesParser {
+/// The programs in a folder of the workspace that are chosen by name, each with the first line of its documentation.
+pub fn programs_in(folder: &str) -> PossibleValuesParser {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name(folder);
     let files = fs::read_dir(root.join("src/bin"));
     let files = files.into_iter().flatten().flatten();
@@ -359,8 +272,8 @@ fn programs_in(folder: &str) -> PossibleValuesParser {
             let text = fs::read_to_string(main).ok()?;
             Some((name, summary(&text)))
         })
-        // It is a command of its own.
-        .filter(|(name, _)| name != "simulate")
+        // They are no benchmarks: a command of its own, and a part of `bench`.
+        .filter(|(name, _)| name != "simulate" && name != "plot")
         .collect();
     programs.sort();
     let values = programs
@@ -415,16 +328,6 @@ fn executable(message: &str, program: &str) -> Option<PathBuf> {
     Some(PathBuf::from(message["executable"].as_str()?))
 }
 
-/// `figures.json` becomes `figures.openmpi-4.1.4.json`.
-fn named_after(file: &Path, mpi: &Mpi) -> PathBuf {
-    let mut extension = OsString::from(format!("{}-{}", mpi.family.name(), mpi.version));
-    if let Some(last) = file.extension() {
-        extension.push(".");
-        extension.push(last);
-    }
-    file.with_extension(extension)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -462,14 +365,6 @@ mod tests {
         assert_eq!(summary(text), "Heat spreads over a plate");
         assert_eq!(summary("//! Counts words: one reads.\n"), "Counts words");
         assert_eq!(summary("use std::fs;"), "");
-    }
-
-    #[test]
-    fn subjects_that_stood_still_are_counted() {
-        let record =
-            r#"[{"subject":"a","no_end_in":20},{"subject":"b","no_end_in":null},{"subject":"c"}]"#;
-        assert_eq!(stood_still(record), 1);
-        assert_eq!(stood_still(""), 0);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! One more subject is a program of its own: `measure_pshmem.py` measures a Python package in the
 //! same cases.
 
+pub mod figure;
 pub mod file_operations;
 pub mod folders;
 pub mod mpisync;

@@ -32,8 +32,8 @@
 //! The subjects take turns, round after round (A B C, A B C, …), so that other load of the machine
 //! affects all of them. All ranks start a round at the same moment of their common clock and stop
 //! at another, regardless of how many operations each has done; so no rank finishes early and
-//! leaves the others without contention. The table shows the median, minimum and maximum of the
-//! rounds, without the first one; JSON has the median.
+//! leaves the others without contention. The table and JSON have the median, minimum and maximum of
+//! the rounds, without the first one. `cargo xtask bench lock --plot DIR` draws them.
 //!
 //! Over several hosts, the last rank works alone, because it is not on the master's host. The other
 //! ranks sleep while mpisync is measured, and stay inside MPI for subjects that need it. Open MPI 4

@@ -3,6 +3,7 @@
 //! One more subject is a program of its own: `measure_mpi_channels.py` measures a Python package in
 //! the same cases.
 
+pub mod figure;
 #[cfg(feature = "mpi-rma")]
 pub mod mpi_rma;
 pub mod mpi_send_recv;

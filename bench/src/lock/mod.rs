@@ -1,5 +1,6 @@
 //! The cases and subjects of the lock benchmark.
 
+pub mod figure;
 pub mod mcs_rma;
 pub mod mpi_bcast_barrier;
 pub mod mpi_fetch_and_op;

@@ -3,6 +3,7 @@
 //! Two more subjects are programs of their own: `measure_pshmem.py` and `measure_mpi4py.py` measure
 //! Python packages in the same cases.
 
+pub mod figure;
 pub mod mpi_barrier;
 pub mod mpi_fetch_and_op;
 pub mod mpi_messages;

@@ -1,7 +1,7 @@
 //! Simulates the lock on machines of up to 4,096 nodes: its own protocol over a modelled network.
 //!
 //! ```text
-//! simulate [--nodes 1,4,16] [--ranks 64] [--writers 0.002,0.02,0.05] [--latency NS] [--plot FILE]
+//! simulate [--nodes 1,4,16] [--ranks 64] [--writers 0.002,0.02,0.05] [--latency NS] [--plot DIR]
 //! ```
 //!
 //! All ranks take the lock again and again, and the given share of all acquisitions is for writing,
@@ -27,12 +27,12 @@ mod rwlock;
 mod world;
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use mpisync_bench::plot::{Curve, Panel, draw};
+use mpisync_bench::plot::{Curve, Curves, Figure, Panel, Spread, Unit};
 
 use crate::model::{Machine, Report, Workload, run};
 
@@ -70,8 +70,8 @@ struct Options {
     /// The work under a write lock, in nanoseconds
     #[arg(long, value_name = "NS", default_value_t = Machine::default().write)]
     write: u64,
-    /// Draw the figures into this file, as SVG
-    #[arg(long, value_name = "FILE")]
+    /// Draw the figures into this directory, as simulate.svg
+    #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
 }
 
@@ -157,8 +157,12 @@ fn simulate(options: &Options) -> anyhow::Result<()> {
             }
         }
     }
-    if let Some(path) = &options.plot {
-        plot(path, &points).with_context(|| format!("cannot draw {}", path.display()))?;
+    if let Some(directory) = &options.plot {
+        std::fs::create_dir_all(directory)
+            .with_context(|| format!("cannot make {}", directory.display()))?;
+        let path = figure(options, &points).write(directory)?;
+        let path = path.context("no writer had to close a gate")?;
+        writeln!(out, "\nwrote {}", path.display())?;
     }
     Ok(())
 }
@@ -171,51 +175,94 @@ fn line(writers: f64, nodes: u32, way: &str, report: &Report) -> String {
         report.operations_per_second / 1e6,
         micros(report.write_median as f64),
         micros(report.write_p99 as f64),
-        report.drain_mean.map_or(String::from("-"), micros),
+        report
+            .drain
+            .map_or(String::from("-"), |drain| micros(drain.mean)),
         report.messages_per_write,
         report.most_at_the_writer,
     )
 }
 
-fn plot(path: &Path, points: &[Point]) -> anyhow::Result<()> {
-    type Figure<'f> = &'f dyn Fn(&Report) -> Option<f64>;
-    let panel = |title: &'static str, unit: &'static str, figure: Figure<'_>| {
+/// The picture: the cost of a write, and what all ranks do together.
+fn figure(options: &Options, points: &[Point]) -> Figure {
+    let curves = |value: &dyn Fn(&Report) -> Option<Spread>| {
         let mut curves: Vec<Curve> = Vec::new();
         for point in points {
-            let Some(y) = figure(&point.report) else {
+            let Some(y) = value(&point.report) else {
                 continue;
             };
-            let name = format!("{} % writers, {}", point.writers * 100.0, point.way);
+            let share = point.writers * 100.0;
+            let name = format!("{share} % writers, {}", words(point.way));
             let at = (f64::from(point.nodes), y);
+            let share = options.writers.iter().position(|it| *it == point.writers);
             match curves.iter_mut().find(|curve| curve.name == name) {
                 Some(curve) => curve.points.push(at),
                 None => curves.push(Curve {
-                    dashed: point.way == "flat",
                     name,
+                    colour: share.unwrap_or(0),
+                    dashed: point.way == "flat",
                     points: vec![at],
                 }),
             }
         }
-        Panel {
-            title,
-            unit,
-            curves,
-        }
+        curves
     };
-    draw(
-        path,
-        "number of nodes",
-        &[
+    let panel = |title: &str, y: (&str, Unit), value: &dyn Fn(&Report) -> Option<Spread>| {
+        Panel::Curves(Curves {
+            title: title.to_owned(),
+            x: (String::from("number of nodes"), Unit::Doubled),
+            y: (y.0.to_owned(), y.1),
+            curves: curves(value),
+        })
+    };
+    let drain = |report: &Report| {
+        let drain = report.drain?;
+        Some(Spread {
+            median: drain.median as f64,
+            min: drain.first_decile as f64,
+            max: drain.last_decile as f64,
+        })
+    };
+    // One number for a run, which is the same in each run.
+    let rate = |report: &Report| {
+        let rate = report.operations_per_second;
+        Some(Spread {
+            median: rate,
+            min: rate,
+            max: rate,
+        })
+    };
+    Figure {
+        name: String::from("simulate"),
+        title: String::from("The lock over many nodes, simulated"),
+        note: format!(
+            "{} ranks a node that take the lock again and again; latency {} ns, {} ns a message at each end, {} GB/s. \
+             Marks of writes are medians; the line through a mark goes from the first decile to the last one of all \
+             writes. The rates of a run have no spread.",
+            options.ranks, options.latency, options.overhead, options.bandwidth
+        ),
+        panels: vec![
             panel(
-                "Operations of all ranks together",
-                "million operations a second",
-                &|report| Some(report.operations_per_second / 1e6),
+                "A write: from closing the gates until all readers have left",
+                ("time", Unit::Time),
+                &drain,
             ),
             panel(
-                "From closing the gates until all readers have left, mean",
-                "microseconds",
-                &|report| report.drain_mean.map(|nanos| nanos / 1e3),
+                "Operations",
+                ("operations of all ranks together", Unit::PerSecond),
+                &rate,
             ),
         ],
-    )
+    }
 }
+
+/// How the gates are closed, in the legend.
+fn words(way: &str) -> &'static str {
+    match way {
+        "flat" => "by the writer itself",
+        _ => "down the tree",
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -88,9 +88,8 @@ pub struct Report {
     pub write_median: u64,
     /// The 99th percentile of the same.
     pub write_p99: u64,
-    /// The mean time from closing the gates until all readers have left, in nanoseconds. None if no
-    /// writer had to close them.
-    pub drain_mean: Option<f64>,
+    /// None if no writer had to close the gates.
+    pub drain: Option<Drain>,
     /// Messages of all nodes per write.
     pub messages_per_write: f64,
     /// The most messages that one writer sent before it entered.
@@ -98,6 +97,19 @@ pub struct Report {
     /// The duration of the run in nanoseconds.
     #[cfg_attr(not(test), expect(dead_code, reason = "tests check it"))]
     pub span: u64,
+}
+
+/// The time from closing the gates until all readers have left, in nanoseconds.
+#[derive(Clone, Copy, Debug)]
+pub struct Drain {
+    /// The mean of all writes.
+    pub mean: f64,
+    /// A tenth of the writes take less.
+    pub first_decile: u64,
+    /// Half of the writes take less.
+    pub median: u64,
+    /// A tenth of the writes take more.
+    pub last_decile: u64,
 }
 
 /// Runs the lock on a machine until the writes of the workload are done.
@@ -175,7 +187,7 @@ mod tests {
             };
             let report = world::simulate_with_writers(&NETWORK, &workload, |rank| rank == 0);
             assert_eq!(
-                report.drain_mean,
+                report.drain.map(|drain| drain.mean),
                 Some(2_000.0 * f64::from(levels)),
                 "{nodes} nodes"
             );

@@ -3,7 +3,7 @@
 mod view;
 
 use crate::clock::{Clock, Event, Random};
-use crate::model::{Machine, Report, Workload};
+use crate::model::{Drain, Machine, Report, Workload};
 use crate::node::{Node, Writer};
 use crate::rwlock::global::site::{Asker, LockMessage};
 use crate::rwlock::global::token::{QueueState, Token};
@@ -31,7 +31,7 @@ struct Tally {
     from: u64,
     reading_before: u128,
     latencies: Vec<u64>,
-    drains: (u64, u64),
+    drains: Vec<u64>,
     messages: u64,
     most_at_the_writer: u64,
 }
@@ -203,22 +203,28 @@ impl World<'_> {
         let Tally {
             mut latencies,
             from,
-            drains,
+            mut drains,
             messages,
             most_at_the_writer,
             ..
         } = self.tally;
         latencies.sort_unstable();
+        drains.sort_unstable();
         let writes = latencies.len() as f64;
         let span = (now - from).max(1);
         let per_second = 1e9 / span as f64;
-        let at = |share: f64| latencies[((latencies.len() - 1) as f64 * share) as usize];
+        let at = |sorted: &[u64], share: f64| sorted[((sorted.len() - 1) as f64 * share) as usize];
         Report {
             operations_per_second: (reads + writes) * per_second,
             writes_per_second: writes * per_second,
-            write_median: at(0.5),
-            write_p99: at(0.99),
-            drain_mean: (drains.1 > 0).then(|| drains.0 as f64 / drains.1 as f64),
+            write_median: at(&latencies, 0.5),
+            write_p99: at(&latencies, 0.99),
+            drain: (!drains.is_empty()).then(|| Drain {
+                mean: drains.iter().sum::<u64>() as f64 / drains.len() as f64,
+                first_decile: at(&drains, 0.1),
+                median: at(&drains, 0.5),
+                last_decile: at(&drains, 0.9),
+            }),
             messages_per_write: messages as f64 / writes,
             most_at_the_writer,
             span,

@@ -136,8 +136,7 @@ impl View<'_, '_> {
         tally.latencies.push(now - turn.since);
         tally.most_at_the_writer = tally.most_at_the_writer.max(turn.sent);
         if let Some(closed_at) = turn.closed_at {
-            tally.drains.0 += now - closed_at;
-            tally.drains.1 += 1;
+            tally.drains.push(now - closed_at);
         }
         let rank = turn.rank.expect("a server does not write");
         let until = now + world.machine.write;
