@@ -1,5 +1,7 @@
 //! `cargo xtask test`: every check, one step after another, up to the first that fails.
 
+mod memory;
+
 use std::process::Command;
 use std::ptr;
 use std::time::{Duration, Instant};
@@ -32,8 +34,17 @@ const OWN: &str = "-p mpisync-launcher -p mpisync-test-macros -p xtask";
 /// The published packages for tests of users. They are documented apart from the library, whose features they fix.
 const FOR_TESTS: &str = "-p mpisync-test -p mpisync-test-macros -p mpisync-launcher";
 
-/// Leaves out the models of the lock: they take minutes, and once is enough.
-const SKIP_MODELS: [&str; 3] = ["--", "--skip", "rwlock::tests::model"];
+/// What the tests that look at a page in Chromium have in their names.
+const IN_CHROMIUM: &str = "in_chromium";
+
+/// Leaves out the models of the lock, which take minutes, and the pages: once is enough.
+const SKIP_REPEATED: [&str; 5] = [
+    "--",
+    "--skip",
+    "rwlock::tests::model",
+    "--skip",
+    IN_CHROMIUM,
+];
 
 /// A check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -239,9 +250,17 @@ impl Test {
             }
             Step::Unit => {
                 let packages = "-p mpisync -p mpisync-c -p mpisync-cli -p mpisync-macros -p mpisync-examples -p mpisync-bench";
-                let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
-                let models = SKIP_MODELS.map(String::from);
-                let without = self.tests(tools.cargo(), WITHOUT_MPI, &models)?;
+                let mut cargo = tools.cargo();
+                let mut options = features(tools.machine);
+                if let Some(chromium) = &tools.machine.chromium {
+                    cargo.env("TEST_CHROMIUM", chromium);
+                } else {
+                    say("the tests of the timeline's page are left out: there is no Chromium");
+                    options.extend(["--", "--skip", IN_CHROMIUM].map(String::from));
+                }
+                let with_mpi = self.tests(cargo, packages, &options)?;
+                let repeated = SKIP_REPEATED.map(String::from);
+                let without = self.tests(tools.cargo(), WITHOUT_MPI, &repeated)?;
                 let own = self.tests(workspace.cargo(), OWN, &[])?;
                 Ok(with_mpi + without + own)
             }
@@ -392,62 +411,11 @@ impl Test {
             _ => Ok(passed),
         }
     }
-
-    /// AddressSanitizer is for nightly compilers only, and comes with them.
-    fn under_sanitizer(&self, workspace: &Workspace) -> Result<usize> {
-        let nightly = |program: &str| {
-            let mut command = Command::new("rustup");
-            command
-                .args(["run", "nightly", program])
-                .env_remove("RUSTUP_TOOLCHAIN");
-            command
-        };
-        if output_of(nightly("rustc").arg("--version")).is_none() {
-            say("no nightly compiler, so no AddressSanitizer");
-            return Ok(0);
-        }
-        let mut cargo = nightly("cargo");
-        cargo.current_dir(&workspace.root);
-        cargo.env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"));
-        cargo.env("RUSTFLAGS", "-Zsanitizer=address");
-        let mut options = vec!["--target".to_owned(), host(workspace)?];
-        options.extend(SKIP_MODELS.map(String::from));
-        self.tests(cargo, WITHOUT_MPI, &options)
-            .context("AddressSanitizer")
-    }
-
-    fn under_valgrind(&self, workspace: &Workspace) -> Result<usize> {
-        if which("valgrind").is_err() {
-            say("no valgrind, so no memcheck");
-            return Ok(0);
-        }
-        let host = host(workspace)?.replace('-', "_").to_uppercase();
-        let runner = format!("CARGO_TARGET_{host}_RUNNER");
-        let mut cargo = workspace.cargo();
-        cargo
-            .env("CARGO_TARGET_DIR", workspace.target.join("valgrind"))
-            .env(runner, "valgrind --quiet --error-exitcode=9")
-            // The imagined nodes take seconds for each seed here; elsewhere they run with all of them.
-            .env("TEST_SEEDS", "10")
-            // Optimized code may branch on a value before it looks whether there is one, where both ways lead to the same.
-            .args(["--config", "profile.test.package.mpisync.opt-level=0"]);
-        // Valgrind runs one thread at a time: it cannot show what cores see of each other, and takes very long.
-        let skip = ["--", "--skip", "without_a_barrier"].map(String::from);
-        self.tests(cargo, WITHOUT_MPI, &skip).context("valgrind")
-    }
 }
 
 /// Whether the MPI in use is the first one of the machine.
 fn is_first(tools: &Toolbox<'_>) -> bool {
     ptr::eq(tools.mpi, &raw const tools.machine.mpis[0])
-}
-
-/// The target that the compiler builds for by default.
-fn host(workspace: &Workspace) -> Result<String> {
-    let mut rustc = Command::new("rustc");
-    let version = output_of(rustc.current_dir(&workspace.root).arg("-vV")).context("rustc -vV")?;
-    let host = version.lines().find_map(|line| line.strip_prefix("host: "));
-    Ok(host.context("rustc -vV names a host")?.to_owned())
 }
 
 /// The features of a build of the whole workspace.

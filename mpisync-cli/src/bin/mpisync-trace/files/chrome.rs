@@ -199,7 +199,7 @@ impl<'a> File<'a> {
         }
         self.arrows(&kept, &holds)?;
         let left_out = self.job.events() - written;
-        let notes = json!({ "job": self.job.id.to_string(), "shortest_events_left_out": left_out });
+        let notes = json!({ "job": self.job.number(), "shortest_events_left_out": left_out });
         write!(self.to, "\n],\"otherData\":{notes}}}\n")?;
         Ok(left_out)
     }

@@ -9,7 +9,7 @@ use std::time::Instant;
 /// What would end an element, a string or a line.
 const STRANGE: &str = "</script><!--\"'&\u{1b}[2J\u{2028}\n{{job}}\u{0}";
 
-fn with_shown<T>(found: &Found, use_it: impl FnOnce(&Shown) -> T) -> T {
+pub(super) fn with_shown<T>(found: &Found, use_it: impl FnOnce(&Shown) -> T) -> T {
     let job = found.job.as_ref().expect("there is one");
     let report = Report::of(job, 100);
     use_it(&Shown {
@@ -19,7 +19,7 @@ fn with_shown<T>(found: &Found, use_it: impl FnOnce(&Shown) -> T) -> T {
     })
 }
 
-fn found(processes: Vec<Process>) -> Found {
+pub(super) fn found(processes: Vec<Process>) -> Found {
     newest_job(processes.into_iter().map(Ok))
 }
 
@@ -48,7 +48,7 @@ fn written(
 }
 
 /// Two ranks, of which one keeps the other, with strange names.
-fn strange() -> Vec<Process> {
+pub(super) fn strange() -> Vec<Process> {
     let [mut first, mut second] = [0, 1].map(|rank| process(rank, 2));
     first.events = vec![event(Activity::Hold, 0, 900)];
     second.events = vec![
