@@ -152,6 +152,15 @@ fn lanes_have_their_bars_in_chromium() {
     page.settle();
     let wider = page.number("document.documentElement.scrollWidth - innerWidth");
     assert_eq!(wider, 0.0);
+    // Words of buttons are whole.
+    let lines = page.number(
+        "(() => {
+            const range = document.createRange();
+            range.selectNodeContents(document.querySelector('button[data-wait]'));
+            return range.getClientRects().length;
+        })()",
+    );
+    assert_eq!(lines, 1.0);
     has_bar(&mut page, "wait", (1, WAITS), 0.1, 0.9);
     page.keep_picture("narrow.png");
     assert_eq!(page.complaints(), Vec::<&Value>::new());
