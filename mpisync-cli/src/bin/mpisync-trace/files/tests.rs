@@ -104,6 +104,9 @@ fn the_json_has_tracks_events_and_arrows() {
     assert_eq!(starts[0]["ts"], 0.1);
 }
 
+/// The events of a track, with their beginnings and ends.
+type Slices<'a> = Vec<(i64, Reverse<i64>, &'a Value)>;
+
 /// The track of an event, and when it begins and ends, in nanoseconds.
 type Slice = ((u64, u64), i64, i64);
 
@@ -153,7 +156,7 @@ fn assert_is_in_the_format(json: &Value) {
             .collect()
     };
     let (threads, processes) = (named("thread_name"), named("process_name"));
-    let mut tracks: HashMap<(u64, u64), Vec<(i64, Reverse<i64>, &Value)>> = HashMap::new();
+    let mut tracks: HashMap<(u64, u64), Slices> = HashMap::new();
     for event in phases(json, "X") {
         let (track, begin, end) = slice(event);
         assert!(threads.contains(&track), "{event}");
