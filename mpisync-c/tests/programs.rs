@@ -60,6 +60,34 @@ fn threads() {
     assert_eq!(last_line(&run(&program, 2, &["init"])), "passed on 2 ranks");
 }
 
+/// A program in C initializes MPI itself, and has a trace of what it makes on all ranks.
+#[test]
+fn trace() {
+    let program = c("examples/c/turns.c", Linking::Dynamic);
+    let directory = scratch().join("trace");
+    let _ = fs::remove_dir_all(&directory);
+    let file = scratch().join("traced.txt");
+    let mut job = launcher::job(2, false);
+    job.env("MPISYNC_TRACE", &directory);
+    let (output, succeeded) = start(job.arg(program).arg(file));
+    assert!(succeeded, "{output}");
+    for rank in 0..2 {
+        let file = directory.join(format!("rank-{rank:06}.mpisync-trace"));
+        let bytes = fs::read(&file).unwrap_or_else(|error| panic!("{file:?}: {error}"));
+        let has = |text: &str| {
+            bytes
+                .windows(text.len())
+                .any(|part| part == text.as_bytes())
+        };
+        assert!(has("controller"), "{file:?} has no controller");
+        // The words of its header: what it is, and that the process has ended in order.
+        let word =
+            |index: usize| u64::from_ne_bytes(*bytes[8 * index..].first_chunk().expect("a word"));
+        assert_eq!(word(0), u64::from_be_bytes(*b"MPISYNCT"));
+        assert_eq!(word(11), 1, "{file:?} has no end");
+    }
+}
+
 /// With MPICH the ranks are on two nodes, with others on one.
 #[test]
 fn nodes() {

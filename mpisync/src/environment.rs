@@ -117,8 +117,8 @@ pub(crate) fn note_no_trace(reason: CreateError) {
     let _ = NO_TRACE.set(reason);
 }
 
-/// Returns an error if the environment asks for a trace and there is none.
-fn check_trace() -> Result<(), CreateError> {
+/// Returns an error if the environment asks for a trace and there is none. Called once it could have begun.
+pub(crate) fn check_trace() -> Result<(), CreateError> {
     if let Some(reason) = NO_TRACE.get() {
         return Err(reason.clone());
     }
@@ -127,7 +127,8 @@ fn check_trace() -> Result<(), CreateError> {
     }
     let reason = match cfg!(feature = "trace") {
         true => {
-            "MPI was not initialized by `mpisync::initialize` or `mpisync::run`, or rank 0 does not have the variable"
+            "rank 0 of `MPI_COMM_WORLD` does not have the variable, or the program initializes MPI itself and its first \
+             object is not on `MPI_COMM_WORLD`: make one there first, or begin the program with `mpisync::run`"
         }
         false => "mpisync was built without its feature `trace`",
     };
@@ -144,7 +145,7 @@ pub(crate) fn check() -> Result<(), CreateError> {
     NAMES.get_or_init(check_names).clone()?;
     read_variable(DEADLOCK, &ON_DEADLOCK.map(|value| (value, Some(()))))?;
     read_seconds(WATCHDOG)?;
-    check_trace()
+    Ok(())
 }
 
 fn check_names() -> Result<(), CreateError> {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use mpisync::batch::BatchError;
 use mpisync::prelude::*;
 use mpisync::report_waits_after;
 use serde_json::Value;
@@ -255,6 +256,32 @@ fn tasks_and_collective_calls_are_spans() {
     assert_eq!(holds[1]["mpisync.task.index"], 0);
     assert_eq!(holds[2]["mpisync.task.index"], 1);
     assert_eq!(holds[2]["mpisync.object.kind"], "batch");
+}
+
+#[test]
+fn a_wait_for_tasks_that_runs_into_its_limit_says_so() {
+    let path = std::env::temp_dir().join(format!("mpisync-spans-{}", std::process::id()));
+    let _left_by_an_earlier_process = std::fs::remove_dir_all(&path);
+    let batch = || {
+        let batch = Batch::local().tasks(1).state_dir(&path);
+        batch.build().unwrap()
+    };
+    let records = Records::default();
+    records.during(LevelFilter::DEBUG, || {
+        let mut first = batch();
+        let task = first.next_task().unwrap().expect("a task");
+        let mut second = batch();
+        let limit = Duration::from_millis(20);
+        let error = second.wait_all_timeout(limit).unwrap_err();
+        assert!(matches!(error, BatchError::Timeout { .. }), "{error}");
+        task.done().unwrap();
+        second.wait_all().unwrap().all_done().unwrap();
+    });
+    std::fs::remove_dir_all(&path).unwrap();
+    let waits = records.waits();
+    let outcomes: Vec<_> = waits.iter().map(|wait| &wait["mpisync.outcome"]).collect();
+    assert_eq!(outcomes, ["timeout", "success"]);
+    assert_eq!(waits[0]["mpisync.call"], "wait_all");
 }
 
 #[test]

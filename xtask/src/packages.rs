@@ -28,6 +28,8 @@ pub enum Missing {
     Pip,
     /// A Fortran compiler.
     Fortran,
+    /// Chromium, or a browser that is made of it.
+    Chromium,
 }
 
 /// How a thing is called, the packages of apt, dnf, zypper, pacman and brew that bring it, and the wheels.
@@ -48,6 +50,7 @@ impl Missing {
             Self::Iproute => Row("iproute2", ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"], &[]),
             Self::Pip => Row("pip for Python 3", ["python3-venv", "python3-pip", "python3-pip", "python-pip", "python"], &[]),
             Self::Fortran => Row("a Fortran compiler", ["gfortran", "gcc-gfortran", "gcc-fortran", "gcc-fortran", "gcc"], &[]),
+            Self::Chromium => Row("Chromium", ["chromium", "chromium", "chromium", "chromium", "--cask chromium"], &[]),
         }
     }
 

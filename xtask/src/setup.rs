@@ -3,6 +3,7 @@
 //!
 //! Nothing is kept between two runs: each looks at the machine anew.
 
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Error, Result, bail};
@@ -16,15 +17,15 @@ use crate::process::{output_of, say};
 use crate::wheels;
 use crate::workspace::Workspace;
 
-/// What is needed: the examples take HDF5, the benchmarks do not, and the tests take a Python and a Fortran
-/// compiler as well.
+/// What is needed: the examples take HDF5, the benchmarks do not, and the tests take a Python, a Fortran
+/// compiler and Chromium as well.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Need {
     /// MPI alone.
     Mpi,
     /// MPI and HDF5.
     MpiAndHdf5,
-    /// These, pip and a Fortran compiler.
+    /// These, pip, a Fortran compiler and Chromium.
     Tests,
 }
 
@@ -37,6 +38,8 @@ pub struct Machine {
     pub libclang: Option<Libclang>,
     /// For the examples.
     pub hdf5: Option<Hdf5>,
+    /// For the tests of the timeline's page.
+    pub chromium: Option<PathBuf>,
 }
 
 impl Machine {
@@ -53,6 +56,7 @@ impl Machine {
         let hdf5 = (need >= Need::MpiAndHdf5)
             .then(|| Hdf5::find(workspace, may_be_built))
             .flatten();
+        let chromium = (need == Need::Tests).then(chromium).flatten();
         let mut missing: Vec<Missing> = missing_mpis.into_iter().map(Missing::Mpi).collect();
         for (thing, is_missing) in [
             (Missing::Compiler, !has_compiler()),
@@ -63,6 +67,7 @@ impl Machine {
                 Missing::Fortran,
                 need == Need::Tests && which("gfortran").is_err(),
             ),
+            (Missing::Chromium, need == Need::Tests && chromium.is_none()),
         ] {
             missing.extend(is_missing.then_some(thing));
         }
@@ -71,6 +76,7 @@ impl Machine {
                 mpis,
                 libclang,
                 hdf5,
+                chromium,
             },
             missing,
         ))
@@ -86,7 +92,15 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
         say(format!("not on this machine: {}", list(&missing)));
         if let Some(manager) = Manager::usable() {
             say("installing it with the system's package manager:");
-            failures.extend(manager.install(&missing).err());
+            // Some systems, such as Ubuntu, have no package of Chromium. The others are installed then, too.
+            let (chromium, others): (Vec<_>, Vec<_>) = missing
+                .iter()
+                .partition(|thing| **thing == Missing::Chromium);
+            for things in [others, chromium] {
+                if !things.is_empty() {
+                    failures.extend(manager.install(&things).err());
+                }
+            }
         }
         (machine, missing) = look(true)?;
     }
@@ -97,7 +111,7 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
     // The tests that need these are left out then, with a message.
     let is_needed = |thing: &Missing| match thing {
         Missing::Pip => choice.names_pypi(),
-        thing => *thing != Missing::Fortran,
+        thing => ![Missing::Fortran, Missing::Chromium].contains(thing),
     };
     missing.retain(is_needed);
     if !missing.is_empty() {
@@ -128,6 +142,12 @@ pub fn show(workspace: &Workspace, choice: &Choice) -> Result<()> {
 pub fn has_compiler() -> bool {
     output_of(Command::new("cc").args(["-E", "-include", "stdio.h", "-x", "c", "/dev/null"]))
         .is_some()
+}
+
+/// Chromium, or a browser that is made of it.
+fn chromium() -> Option<PathBuf> {
+    let names = ["chromium", "chromium-browser", "google-chrome", "chrome"];
+    names.iter().find_map(|name| which(name).ok())
 }
 
 /// What to type where nothing may be installed.

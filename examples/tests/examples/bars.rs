@@ -51,7 +51,7 @@ impl Sweep {
         let bars: Vec<String> = bars.map(str::to_owned).collect();
         for bar in &bars {
             assert!(bar.starts_with("sweep: ["), "{text}");
-            assert_eq!(bar.chars().count(), columns.into(), "{text}");
+            assert_eq!(bar.chars().count(), usize::from(columns), "{text}");
         }
         bars
     }

@@ -2,6 +2,7 @@
 //! themselves; here they have to say so, and other programs have to read the files that they write.
 
 mod bars;
+mod spans;
 
 use std::env;
 use std::fmt::Display;

@@ -117,7 +117,8 @@ impl Batch {
     ) -> Result<bool, BatchError> {
         let (mut last_taken, mut last_open) = (0, 0);
         let mut idle_since = None;
-        self.poll(name, location, FIRST_SLEEP, || {
+        let outcome = |_: &bool| Outcome::Success;
+        self.poll(name, location, FIRST_SLEEP, outcome, || {
             if self.reclaim()? {
                 return Ok(Some(true));
             }
@@ -143,7 +144,11 @@ impl Batch {
     ) -> Result<Option<Summary>, BatchError> {
         let start = Instant::now();
         let (mut last_taken, mut last_elsewhere) = (0, 0);
-        self.poll("wait_all", location, INSPECTION, || {
+        let outcome = |summary: &Option<Summary>| match summary {
+            Some(_) => Outcome::Success,
+            None => Outcome::Timeout,
+        };
+        self.poll("wait_all", location, INSPECTION, outcome, || {
             self.reclaim()?;
             if !self.is_any(TaskStatus::Taken, &mut last_taken)?
                 && !self.is_any(TaskStatus::Elsewhere, &mut last_elsewhere)?
@@ -154,12 +159,14 @@ impl Batch {
         })
     }
 
-    /// Calls `check` until it returns a value, with pauses between `first_sleep` and 10 ms.
+    /// Calls `check` until it returns a value, with pauses between `first_sleep` and 10 ms. The wait has
+    /// the outcome of that value.
     fn poll<T>(
         &self,
         name: &str,
         location: &'static Location<'static>,
         first_sleep: Duration,
+        outcome: impl FnOnce(&T) -> Outcome,
         mut check: impl FnMut() -> Result<Option<T>, BatchError>,
     ) -> Result<T, BatchError> {
         const LONGEST: Duration = Duration::from_millis(10);
@@ -171,7 +178,7 @@ impl Batch {
             self.object.check_usable()?;
             self.check_stops();
             if let Some(value) = check()? {
-                watch.end(Outcome::Success);
+                watch.end(outcome(&value));
                 return Ok(value);
             }
             let ticked = watch.tick(Instant::now());

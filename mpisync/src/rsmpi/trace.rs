@@ -1,5 +1,10 @@
 //! The trace of a process that runs with MPI: its beginning, its end, and the time of the job.
 //!
+//! The trace begins when the library initializes MPI. If the program does so, it begins with the first context of a
+//! communicator of all ranks of the world. Threads may make several contexts at once, in an order that differs between
+//! ranks. So each of these has its exchange, in which rank 0 says the same, and each process begins its trace after the
+//! first one that it has finished.
+//!
 //! Each host has a clock of its own. A rank of each other host finds out how far its clock and that of
 //! rank 0 are apart, by messages to rank 0 and back: of several, the one that was fastest tells best
 //! (Cristian, "Probabilistic clock synchronization", 1989). This is done at the beginning and at the
@@ -8,12 +13,14 @@
 use crate::environment::{TRACE, TRACE_SIZE, note_no_trace, read_mebibytes, value_of};
 use crate::error::CreateError;
 use crate::fingerprint::quick_fingerprint;
+use crate::rsmpi::attribute;
 use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::context::Context;
 use crate::rsmpi::waiting::Waiting;
 use crate::span::file::recorder;
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator, Destination, FromRaw, Root, Source};
+use serde::{Deserialize, Serialize};
 use std::collections::hash_map::RandomState;
 use std::ffi::OsString;
 use std::fs;
@@ -21,7 +28,7 @@ use std::hash::BuildHasher;
 use std::mem::ManuallyDrop;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
-use std::sync::OnceLock;
+use std::sync::{Once, OnceLock};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// The size of a file unless the environment sets another, in MiB.
@@ -33,52 +40,144 @@ const ROUNDS: usize = 16;
 /// message of the world itself.
 static WORLD: OnceLock<OwnComm> = OnceLock::new();
 
-/// Begins the trace of this process, if rank 0 has the environment variable. Collective.
+/// Set where the library has initialized MPI.
+static INITIALIZED: OnceLock<()> = OnceLock::new();
+
+/// What rank 0 of the world says about the trace.
+#[derive(Clone, Serialize, Deserialize)]
+struct Said {
+    /// The directory; empty if there is no trace.
+    directory: Vec<u8>,
+    /// The size of each file.
+    mebibytes: u64,
+    /// The number of the job.
+    job: u64,
+    /// When the job's time 0 is, in nanoseconds since 1970, and by the clock of rank 0's host.
+    epoch: u64,
+    root_start: u64,
+}
+
+impl Said {
+    /// What this process says if it is rank 0: the same each time.
+    fn by_this_process() -> &'static Self {
+        static SAID: OnceLock<Said> = OnceLock::new();
+        SAID.get_or_init(|| {
+            let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
+            let epoch = since_epoch.unwrap_or_default().as_nanos() as u64;
+            Said {
+                directory: value_of(TRACE).unwrap_or_default().into_vec(),
+                mebibytes: own_size().unwrap_or(DEFAULT_SIZE),
+                job: RandomState::new().hash_one(epoch),
+                epoch,
+                root_start: recorder::clock(),
+            }
+        })
+    }
+
+    /// Begins the trace of this process, unless it has one.
+    fn start(&self, rank: u32, size: u32, ahead: i64) {
+        static STARTED: Once = Once::new();
+        STARTED.call_once(|| {
+            let process = recorder::Process {
+                rank,
+                size,
+                job: self.job,
+                epoch: self.epoch,
+                root_start: self.root_start,
+                ahead,
+            };
+            let directory = OsString::from_vec(self.directory.clone());
+            let begun = own_size().and_then(|_| {
+                let bytes = (self.mebibytes as usize).saturating_mul(1 << 20);
+                let begun = recorder::start(Path::new(&directory), bytes, &process);
+                begun.map_err(|error| CreateError::NoTrace {
+                    reason: format!("{}: {error}", directory.display()),
+                })
+            });
+            if let Err(error) = begun {
+                note_no_trace(error);
+            }
+        });
+    }
+}
+
+/// The size that the environment of this process sets.
+fn own_size() -> Result<u64, CreateError> {
+    read_mebibytes(TRACE_SIZE).map(|size| size.unwrap_or(DEFAULT_SIZE))
+}
+
+/// Begins the trace of this process, if rank 0 has the environment variable. Collective, once, before there are
+/// contexts.
 pub(super) fn begin(world: &SimpleCommunicator) {
-    let directory = value_of(TRACE).unwrap_or_default();
-    let size = read_mebibytes(TRACE_SIZE).map(|size| size.unwrap_or(DEFAULT_SIZE));
-    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH);
-    let epoch = since_epoch.unwrap_or_default().as_nanos() as u64;
+    let _ = INITIALIZED.set(());
     let root = world.process_at_rank(0);
-    // What rank 0 says.
-    let mut said = [
-        directory.len() as u64,
-        *size.as_ref().unwrap_or(&DEFAULT_SIZE),
-        RandomState::new().hash_one(epoch),
+    let Said {
+        directory,
+        mebibytes,
+        job,
         epoch,
-        recorder::clock(),
+        root_start,
+    } = Said::by_this_process();
+    let mut numbers = [
+        directory.len() as u64,
+        *mebibytes,
+        *job,
+        *epoch,
+        *root_start,
     ];
-    root.broadcast_into(&mut said);
-    let [length, mebibytes, job, epoch, root_start] = said;
+    root.broadcast_into(&mut numbers);
+    let [length, mebibytes, job, epoch, root_start] = numbers;
     if length == 0 {
         return;
     }
-    let mut directory = directory.into_vec();
+    let mut directory = directory.clone();
     directory.resize(length as usize, 0);
     root.broadcast_into(&mut directory);
     let ahead = match OwnComm::duplicate(world, Waiting::new(world, None)) {
         Ok(own) => ahead(WORLD.get_or_init(|| own)),
         Err(error) => return note_no_trace(error),
     };
-    let process = recorder::Process {
-        rank: world.rank() as u32,
-        size: world.size() as u32,
+    let said = Said {
+        directory,
+        mebibytes,
         job,
         epoch,
         root_start,
-        ahead,
     };
-    let directory = OsString::from_vec(directory);
-    let begun = size.and_then(|_| {
-        let bytes = (mebibytes as usize).saturating_mul(1 << 20);
-        let begun = recorder::start(Path::new(&directory), bytes, &process);
-        begun.map_err(|error| CreateError::NoTrace {
-            reason: format!("{}: {error}", directory.display()),
-        })
-    });
-    if let Err(error) = begun {
-        note_no_trace(error);
+    said.start(world.rank() as u32, world.size() as u32, ahead);
+}
+
+/// What rank 0 says when it makes a context of `all`: nothing, unless these are all ranks of the world in an order
+/// that begins with it, the program has initialized MPI itself, and there is to be a trace.
+pub(super) fn said_with(all: &OwnComm) -> Vec<u8> {
+    let world = SimpleCommunicator::world();
+    let ranks = all.world_ranks();
+    // Ranks of another world have no number in this one.
+    let is_world = ranks.len() == world.size() as usize && !ranks.contains(&None);
+    let said = Said::by_this_process();
+    if INITIALIZED.get().is_some() || !is_world || world.rank() != 0 || said.directory.is_empty() {
+        return Vec::new();
     }
+    postcard::to_allocvec(said).expect("plain data")
+}
+
+/// Begins the trace of this process with a context of `all`, whose rank 0 has said something. Collective.
+pub(super) fn begin_with(all: &OwnComm, said: &[u8]) {
+    static AT_END: Once = Once::new();
+    let said: Said = postcard::from_bytes(said).expect("as it was sent");
+    // These calls of MPI block. All ranks have just met, so a rank hangs here only if another one dies meanwhile.
+    let ahead = ahead(all);
+    let world = SimpleCommunicator::world();
+    said.start(world.rank() as u32, world.size() as u32, ahead);
+    // The clocks are not compared again: the program ends MPI when it likes.
+    AT_END.call_once(|| attribute::at_end(recorder::note_end));
+}
+
+/// Notes that this process has no trace, because others cannot have one.
+pub(super) fn refuse() {
+    note_no_trace(CreateError::NoTrace {
+        reason: "another rank was built without mpisync's feature `trace`".to_owned(),
+    });
 }
 
 /// Ends the trace of this process, if there is one. Collective; all ranks have come to their end.

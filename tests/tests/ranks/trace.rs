@@ -8,10 +8,10 @@ use std::thread;
 use std::time::Duration;
 
 use launcher::JobDirectory;
-use mpi::topology::Color;
+use mpi::topology::{Color, SimpleCommunicator};
 use mpi::traits::*;
 use mpisync::inspect::trace::{Activity, EXTENSION, Event, Outcome, Process, read};
-use mpisync::{LockError, Mutex, WindowController};
+use mpisync::{CreateError, LockError, Mutex, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::Launch;
 use mpisync_tests::programs::{program, text};
@@ -27,8 +27,15 @@ mpisync_tests::cases!(on []:
     makes_no_object,
 );
 
+mpisync_tests::cases!(processes on []:
+    initializes_mpi_itself,
+    makes_the_first_objects_in_two_threads,
+);
+
 mpisync_tests::cases!(tests on [2, 4]:
     all_ranks_have_one_time,
+    a_program_that_initializes_mpi_has_a_trace,
+    threads_begin_one_trace,
 );
 
 mpisync_tests::cases!(tests on [2, 4] with [OneNode]:
@@ -63,6 +70,55 @@ fn makes_others_wait(job: &Job) {
         job.scratch.meet(HELD, job.size);
         drop(results.read()); // the waiters' line
     }
+}
+
+/// The same in a program that initializes MPI without the library.
+fn initializes_mpi_itself() {
+    let (universe, _) = mpi::initialize_with_threading(mpi::Threading::Multiple).unwrap();
+    let world = universe.world();
+    let alone = world.split_by_color(Color::with_value(world.rank()));
+    let alone = alone.unwrap();
+    let reversed = world.split_by_color_with_key(Color::with_value(0), -world.rank());
+    // The ranks of the world in another order may make their first objects at another time.
+    for part in [&alone, &reversed.unwrap()] {
+        let error = mpisync::sync(part).unwrap_err();
+        assert!(matches!(error, CreateError::NoTrace { .. }), "{error}");
+        assert!(error.to_string().contains("`MPI_COMM_WORLD`"), "{error}");
+    }
+    let mut results = WindowController::builder(&world)
+        .name("results")
+        .build()
+        .unwrap();
+    if results.rank() == results.size() - 1 {
+        let _writing = results.write(); // the line of the holder in it
+        world.barrier();
+        thread::sleep(HOLDING);
+    } else {
+        world.barrier();
+        drop(results.read()); // the line of the waiters in it
+    }
+    let mut own = WindowController::builder(&alone)
+        .name("own")
+        .build()
+        .unwrap();
+    drop(own.write());
+}
+
+/// On ranks with an even number, the object on the world is the first one, on the others that on the duplicate.
+fn makes_the_first_objects_in_two_threads() {
+    let (universe, provided) = mpi::initialize_with_threading(mpi::Threading::Multiple).unwrap();
+    assert_eq!(provided, mpi::Threading::Multiple);
+    let world = universe.world();
+    let duplicate = world.duplicate();
+    let is_even = world.rank() % 2 == 0;
+    let pause = |is_late| thread::sleep(if is_late { HOLDING / 4 } else { Duration::ZERO });
+    let on_world = thread::spawn(move || {
+        pause(!is_even);
+        drop(mpisync::sync(&SimpleCommunicator::world()).unwrap().write());
+    });
+    pause(is_even);
+    drop(mpisync::sync(&duplicate).unwrap().write());
+    on_world.join().unwrap();
 }
 
 /// The last rank dies with the mutex, for which the others wait.
@@ -180,17 +236,51 @@ fn line_with(comment: &str) -> u32 {
 
 fn all_ranks_have_one_time(ranks: usize) {
     let (_directory, all) = traced("makes_others_wait", ranks, "1", false);
+    have_one_time(&all, "the holder's line", "the waiters' line");
+}
+
+fn a_program_that_initializes_mpi_has_a_trace(ranks: usize) {
+    let (_directory, all) = traced("initializes_mpi_itself", ranks, "1", false);
+    let (holding, waiting) = (
+        "the line of the holder in it",
+        "the line of the waiters in it",
+    );
+    have_one_time(&all, holding, waiting);
+    for process in &all {
+        assert!(process.has_ended);
+        assert_eq!(events(process, "own").len(), 1, "{process:?}");
+    }
+    for waiter in &all[..ranks - 1] {
+        let wait = wait(waiter, "results", "read");
+        assert!(wait.keeper.is_none_or(|keeper| keeper == ranks as u32 - 1));
+    }
+}
+
+fn threads_begin_one_trace(ranks: usize) {
+    let case = "makes_the_first_objects_in_two_threads";
+    let (_directory, all) = traced(case, ranks, "1", false);
+    for process in &all {
+        assert!(process.has_ended);
+        let writes = process.events.iter();
+        let writes = writes.filter(|event| event.activity == Activity::Write);
+        // The trace has begun before either object was there.
+        assert_eq!(writes.count(), 2, "{process:?}");
+    }
+}
+
+/// The last rank has written, and the others have waited for it, at these lines.
+fn have_one_time(all: &[Process], holding: &str, waiting: &str) {
     let (holder, waiters) = all.split_last().expect("there are ranks");
     let holds = events(holder, "results");
     let held = holds.iter().find(|event| event.activity == Activity::Write);
     let held = held.expect("it has written");
-    is_at(holder, held.place, "the holder's line");
+    is_at(holder, held.place, holding);
     let end = held.end.expect("it has released");
     assert!(end - held.begin >= HOLDING.as_nanos() as u64);
     for waiter in waiters {
         assert!(waiter.has_ended);
         let wait = wait(waiter, "results", "read");
-        is_at(waiter, wait.place, "the waiters' line");
+        is_at(waiter, wait.place, waiting);
         assert_eq!(wait.outcome, Outcome::Success);
         assert!(wait.begin + NOISE > held.begin, "{wait:?} {held:?}");
         let waited_until = wait.end.expect("it has ended");

@@ -72,7 +72,14 @@ impl Test {
                 Ok(0)
             }
             Step::Unit => {
-                let with_mpi = self.targets(tools.cargo(), tools, &[], &[])?;
+                let (mut cargo, mut skip) = (tools.cargo(), Vec::new());
+                if let Some(chromium) = &tools.machine.chromium {
+                    cargo.env("TEST_CHROMIUM", chromium);
+                } else {
+                    say("the tests of the timeline's page are left out: there is no Chromium");
+                    skip.extend(["--skip", "in_chromium"].map(String::from));
+                }
+                let with_mpi = self.targets(cargo, tools, &[], &skip)?;
                 let is_whole = self.is_whole(Step::Unit);
                 let without = is_whole.then(|| self.without_mpi(workspace));
                 Ok(with_mpi + without.transpose()?.unwrap_or(0))

@@ -1,5 +1,6 @@
 //! The arguments of a creation, compared between ranks.
 
+use crate::environment::check_trace;
 use crate::error::CreateError;
 use crate::rsmpi::context::Context;
 use crate::shm::cells::beginning;
@@ -148,9 +149,10 @@ impl<'a> CreationArguments<'a> {
         Ok(())
     }
 
-    /// Checks the transport, of which a communicator has one for all objects.
+    /// Checks the transport, of which a communicator has one for all objects, and the environment.
     fn judge_carrier(&self, context: &Context) -> Result<(), CreateError> {
         let asked = self.asked.clone()?;
+        check_trace()?;
         let Some(carrier) = context.carrier() else {
             return Ok(());
         };

@@ -50,6 +50,7 @@ pub(super) fn new(
         Context::on_one_node(all, domain)
     };
     context.domain().set_number(wanted.number);
+    begin_trace(context.all(), &wanted.trace)?;
     #[cfg(feature = "trace")]
     crate::rsmpi::trace::define(&context);
     if let Some(file) = &file {
@@ -63,6 +64,22 @@ pub(super) fn new(
     context::register(&context);
     attribute::set_context(comm.as_raw(), &context)?;
     Ok(context)
+}
+
+/// Begins the trace of this process, if rank 0 has said something about it. Collective.
+fn begin_trace(all: &OwnComm, said: &[u8]) -> Result<(), CreateError> {
+    if said.is_empty() {
+        return Ok(());
+    }
+    let can_all = all.minimum(cfg!(feature = "trace").into())? == 1;
+    #[cfg(feature = "trace")]
+    match can_all {
+        true => crate::rsmpi::trace::begin_with(all, said),
+        false => crate::rsmpi::trace::refuse(),
+    }
+    #[cfg(not(feature = "trace"))]
+    debug_assert!(!can_all, "this rank cannot");
+    Ok(())
 }
 
 /// Lets the ranks of each node find out which of them are alive: in `/proc`, or by locks in the file
@@ -206,7 +223,7 @@ fn first_chunk(
     }
 }
 
-/// The requested transport, and the number of the communicator.
+/// The requested transport, the number of the communicator, and the trace.
 #[derive(Serialize, Deserialize)]
 struct Wanted {
     windows: bool,
@@ -214,6 +231,8 @@ struct Wanted {
     silence: Duration,
     each_rank_is_a_node: bool,
     number: u64,
+    /// What rank 0 says about it. Read with the feature `trace` only, but all ranks need the same message.
+    trace: Vec<u8>,
 }
 
 impl Wanted {
@@ -231,6 +250,10 @@ impl Wanted {
             each_rank_is_a_node: asked.each_rank_is_a_node.unwrap_or(false),
             // Random, so that two communicators hardly ever have the same one.
             number: RandomState::new().hash_one(std::process::id()),
+            #[cfg(feature = "trace")]
+            trace: crate::rsmpi::trace::said_with(all),
+            #[cfg(not(feature = "trace"))]
+            trace: Vec::new(),
         };
         broadcast(all, wanted)
     }

@@ -85,6 +85,13 @@ pub(crate) fn end(ahead: i64) {
     if let Some(mut recorder) = recorder() {
         recorder.set(header::AHEAD_AT_END, ahead as u64);
         recorder.set(header::EXCHANGED_AT_END, clock());
+    }
+    note_end();
+}
+
+/// The same, without a comparison of the clocks.
+pub(crate) fn note_end() {
+    if let Some(mut recorder) = recorder() {
         recorder.set(header::HAS_ENDED, 1);
     }
 }

@@ -199,7 +199,7 @@ impl<'a> File<'a> {
         }
         self.arrows(&kept, &holds)?;
         let left_out = self.job.events() - written;
-        let notes = json!({ "job": self.job.id.to_string(), "shortest_events_left_out": left_out });
+        let notes = json!({ "job": self.job.number(), "shortest_events_left_out": left_out });
         write!(self.to, "\n],\"otherData\":{notes}}}\n")?;
         Ok(left_out)
     }
@@ -277,23 +277,23 @@ impl<'a> File<'a> {
             } in kept
             {
                 let object = self.job.names.site(wait.site).object;
-                let Some(hold) = holds.get(&object).and_then(|all| keeping(all, wait)) else {
+                let hold = holds.get(&object).and_then(|all| keeping(all, wait));
+                let Some((begin, end, hold)) = hold.and_then(|hold| arrow(hold, wait)) else {
                     continue;
                 };
                 id += 1;
-                let time = self.since(wait.begin.clamp(hold.begin, hold.end));
                 let (of_keeper, held) = (self.tracks.process(keeper), hold.thread);
-                let wait = self.since(wait.begin);
+                let (begin, end) = (self.since(begin), self.since(end));
                 let both = format!(r#""cat":"kept","name":"kept","id":{id}"#);
                 self.separate()?;
                 write!(
                     self.to,
-                    r#"{{"ph":"s",{both},"pid":{of_keeper},"tid":{held},"ts":{time}}}"#
+                    r#"{{"ph":"s",{both},"pid":{of_keeper},"tid":{held},"ts":{begin}}}"#
                 )?;
                 self.separate()?;
                 write!(
                     self.to,
-                    r#"{{"ph":"f","bp":"e",{both},"pid":{process},"tid":{thread},"ts":{wait}}}"#
+                    r#"{{"ph":"f","bp":"e",{both},"pid":{process},"tid":{thread},"ts":{end}}}"#
                 )?;
             }
         }
@@ -342,6 +342,14 @@ fn keeping<'a>(holds: &'a [Hold], wait: &Seen) -> Option<&'a Hold> {
         };
         (hold.is_held, is_before, order)
     })
+}
+
+/// The times at which the arrow from a hold to a wait begins and ends, if there are some: each inside of its
+/// event, which a time at the end is not, and the first one not after the second.
+fn arrow<'a>(hold: &'a Hold, wait: &Seen) -> Option<(u64, u64, &'a Hold)> {
+    let begin = hold.begin.max(wait.begin.min(hold.end.saturating_sub(1)));
+    let end = begin.max(wait.begin);
+    (begin < hold.end && end < wait.end).then_some((begin, end, hold))
 }
 
 /// Nanoseconds, written in the unit of the format.

@@ -3,13 +3,15 @@ use crate::folder::newest_job;
 use crate::made::{TWENTIETH, contended, event, large, process, wait};
 use mpisync::inspect::trace::{Activity, Object, Process, place};
 use serde_json::Value;
+use std::cmp::Reverse;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::time::Instant;
 
 /// What would end an element, a string or a line.
 const STRANGE: &str = "</script><!--\"'&\u{1b}[2J\u{2028}\n{{job}}\u{0}";
 
-fn with_shown<T>(found: &Found, use_it: impl FnOnce(&Shown) -> T) -> T {
+pub(super) fn with_shown<T>(found: &Found, use_it: impl FnOnce(&Shown) -> T) -> T {
     let job = found.job.as_ref().expect("there is one");
     let report = Report::of(job, 100);
     use_it(&Shown {
@@ -19,7 +21,7 @@ fn with_shown<T>(found: &Found, use_it: impl FnOnce(&Shown) -> T) -> T {
     })
 }
 
-fn found(processes: Vec<Process>) -> Found {
+pub(super) fn found(processes: Vec<Process>) -> Found {
     newest_job(processes.into_iter().map(Ok))
 }
 
@@ -48,7 +50,7 @@ fn written(
 }
 
 /// Two ranks, of which one keeps the other, with strange names.
-fn strange() -> Vec<Process> {
+pub(super) fn strange() -> Vec<Process> {
     let [mut first, mut second] = [0, 1].map(|rank| process(rank, 2));
     first.events = vec![event(Activity::Hold, 0, 900)];
     second.events = vec![
@@ -100,6 +102,143 @@ fn the_json_has_tracks_events_and_arrows() {
     assert_eq!(starts[0]["id"], ends[0]["id"]);
     assert_eq!((&starts[0]["tid"], &ends[0]["tid"]), (&0.into(), &1.into()));
     assert_eq!(starts[0]["ts"], 0.1);
+}
+
+/// The events of a track, with their beginnings and ends.
+type Slices<'a> = Vec<(i64, Reverse<i64>, &'a Value)>;
+
+/// The track of an event, and when it begins and ends, in nanoseconds.
+type Slice = ((u64, u64), i64, i64);
+
+fn slice(event: &Value) -> Slice {
+    let number = |name: &str| event[name].as_u64().expect("a number that is whole");
+    let time = |name: &str| {
+        let time = event[name].as_f64().expect("microseconds");
+        assert!(time >= 0.0, "{event}");
+        (time * 1000.0).round() as i64
+    };
+    let begin = time("ts");
+    let length = if event["ph"] == "X" { time("dur") } else { 0 };
+    ((number("pid"), number("tid")), begin, begin + length)
+}
+
+/// Makes sure that the JSON is as the documents say of the format: the fields of each phase, tracks with names,
+/// events that are apart or nested, and arrows between events.
+fn assert_is_in_the_format(json: &Value) {
+    let fields = |value: &Value| -> Vec<String> {
+        let object = value.as_object().expect("an object");
+        object.keys().cloned().collect()
+    };
+    assert_eq!(
+        fields(json),
+        ["displayTimeUnit", "otherData", "traceEvents"]
+    );
+    assert_eq!(json["displayTimeUnit"], "ns");
+    for event in json["traceEvents"].as_array().expect("a list") {
+        let expected: &[&str] = match event["ph"].as_str().expect("a phase") {
+            "M" => &["args", "name", "ph", "pid", "tid"],
+            "X" => &["args", "cat", "dur", "name", "ph", "pid", "tid", "ts"],
+            "s" => &["cat", "id", "name", "ph", "pid", "tid", "ts"],
+            "f" => &["bp", "cat", "id", "name", "ph", "pid", "tid", "ts"],
+            phase => panic!("there is a phase {phase}"),
+        };
+        assert_eq!(fields(event), expected, "{event}");
+        assert!(event["name"].is_string(), "{event}");
+    }
+    let named = |kind: &str| -> HashSet<(u64, u64)> {
+        let all = phases(json, "M").into_iter();
+        all.filter(|it| it["name"] == kind)
+            .map(|it| {
+                assert!(it["args"]["name"].is_string(), "{it}");
+                let number = |name: &str| it[name].as_u64().expect("a number");
+                (number("pid"), number("tid"))
+            })
+            .collect()
+    };
+    let (threads, processes) = (named("thread_name"), named("process_name"));
+    let mut tracks: HashMap<(u64, u64), Slices> = HashMap::new();
+    for event in phases(json, "X") {
+        let (track, begin, end) = slice(event);
+        assert!(threads.contains(&track), "{event}");
+        assert!(processes.contains(&(track.0, 0)), "{event}");
+        let events = tracks.entry(track).or_default();
+        events.push((begin, Reverse(end), event));
+    }
+    for events in tracks.values_mut() {
+        events.sort_by_key(|(begin, end, _)| (*begin, *end));
+        let mut open: Vec<i64> = Vec::new();
+        for (begin, Reverse(end), event) in events {
+            open.retain(|it| *it > *begin);
+            assert!(open.last().is_none_or(|it| *it >= *end), "{event}");
+            open.push(*end);
+        }
+    }
+    let (starts, ends) = (phases(json, "s"), phases(json, "f"));
+    let ids = |all: &[&Value]| -> Vec<u64> {
+        let mut ids: Vec<u64> = all
+            .iter()
+            .map(|it| it["id"].as_u64().expect("a number"))
+            .collect();
+        ids.sort_unstable();
+        ids
+    };
+    let expected: Vec<u64> = (1..=starts.len() as u64).collect();
+    assert_eq!((&ids(&starts), &ids(&ends)), (&expected, &expected));
+    for start in starts {
+        let end = ends
+            .iter()
+            .find(|it| it["id"] == start["id"])
+            .expect("an end");
+        assert_eq!((&start["cat"], &start["name"]), (&end["cat"], &end["name"]));
+        assert_eq!(end["bp"], "e");
+        let of = |event: &Value, is_wait: bool| -> Vec<&Value> {
+            let (track, time, _) = slice(event);
+            let around = tracks.get(&track).into_iter().flatten();
+            around
+                .filter(|(begin, Reverse(end), it)| {
+                    *begin <= time && time < *end && (it["cat"] == "wait") == is_wait
+                })
+                .map(|(.., it)| *it)
+                .collect()
+        };
+        let (holds, waits) = (of(start, false), of(end, true));
+        let object = |it: &Value| (it["args"]["kind"].clone(), it["args"]["object"].clone());
+        let is_kept = |wait: &&Value| holds.iter().any(|hold| object(hold) == object(wait));
+        assert!(waits.iter().any(is_kept), "{start} {end}");
+        assert!(slice(start).1 <= slice(end).1, "{start} {end}");
+    }
+}
+
+#[test]
+fn the_json_is_in_the_format() {
+    let many = (0..30).map(|rank| large(rank, 30, 300)).collect();
+    // By their clocks, one hold ends as the wait begins, one begins within it, and one with its end.
+    let [mut first, mut second] = [0, 1].map(|rank| process(rank, 2));
+    first.events = vec![
+        event(Activity::Hold, 0, 100),
+        event(Activity::Hold, 250, 400),
+        event(Activity::Hold, 900, 1000),
+    ];
+    second.events = vec![
+        wait(100, 101, 0, TWENTIETH),
+        wait(200, 300, 0, TWENTIETH),
+        wait(800, 900, 0, TWENTIETH),
+        wait(950, 950, 0, TWENTIETH),
+    ];
+    let arrows = [None, Some(1), None, Some(2)];
+    let jobs = [contended(8, 25), strange(), many, vec![first, second]];
+    for (processes, arrows) in jobs.into_iter().zip(arrows) {
+        for most in [usize::MAX, 100] {
+            let json = json_of(processes.clone(), most);
+            assert_is_in_the_format(&json);
+            let found = phases(&json, "s").len();
+            assert!(
+                arrows.is_none_or(|expected| found == expected),
+                "{found} arrows"
+            );
+            assert!(found > 0 || most == 100);
+        }
+    }
 }
 
 #[test]

@@ -90,6 +90,11 @@ impl Job {
         }
     }
 
+    /// Its number as it is shown, in hexadecimal digits.
+    pub fn number(&self) -> String {
+        format!("{:016x}", self.id)
+    }
+
     /// Adds a process of this job.
     pub fn add(&mut self, process: &Process) {
         self.size = self.size.max(process.size);

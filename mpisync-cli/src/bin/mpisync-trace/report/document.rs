@@ -7,16 +7,18 @@ use serde::Serialize;
 use std::path::Path;
 
 /// The version of the JSON. It grows when a field changes its meaning or goes away.
-const SCHEMA: u32 = 1;
+const SCHEMA: u32 = 2;
 
-/// The document. All times are in nanoseconds.
+/// The document. Times are in nanoseconds. JavaScript rounds numbers above 2^53, so there are none: a job
+/// of 2^53 nanoseconds would last a hundred days.
 #[derive(Serialize)]
 pub struct Document<'a> {
     schema: u32,
     directory: String,
-    job: u64,
-    /// When the job's time 0 was, in nanoseconds since 1970.
-    epoch: u64,
+    /// The number of the job, in hexadecimal digits.
+    job: String,
+    /// When the job's time 0 was, in microseconds since 1970.
+    epoch_microseconds: u64,
     size: u32,
     ranks: usize,
     events: u64,
@@ -91,8 +93,8 @@ impl<'a> Document<'a> {
         Document {
             schema: SCHEMA,
             directory: folder.to_string_lossy().into_owned(),
-            job: job.id,
-            epoch: job.epoch,
+            job: job.number(),
+            epoch_microseconds: job.epoch / 1000,
             size: job.size,
             ranks: job.lanes().len(),
             events: report.events,

@@ -1,8 +1,11 @@
+use super::document::Document;
 use super::text::lines;
 use super::*;
 use crate::folder::{Found, newest_job};
 use crate::made::{MUTEX, TENTH, TWENTIETH, contended, event, job, process, wait};
 use mpisync::inspect::trace::{Event, Process, TraceError};
+use serde_json::Value;
+use std::path::Path;
 
 fn found(processes: Vec<Process>) -> Found {
     newest_job(processes.into_iter().map(Ok))
@@ -186,4 +189,38 @@ fn lines_fit_the_terminal() {
         }
         assert!(text.contains("  and "), "{text}");
     }
+}
+
+/// The largest number that JavaScript has exactly, as all up to it.
+const EXACT: u64 = (1 << 53) - 1;
+
+fn assert_exact(value: &Value) {
+    match value {
+        Value::Number(number) if !number.is_f64() => {
+            assert!(number.as_u64().is_some_and(|it| it <= EXACT), "{number}");
+        }
+        Value::Array(values) => values.iter().for_each(assert_exact),
+        Value::Object(values) => values.values().for_each(assert_exact),
+        _ => {}
+    }
+}
+
+#[test]
+fn the_json_has_only_numbers_that_javascript_has() {
+    let mut processes = three();
+    for process in &mut processes {
+        process.job = 0x0123_4567_89ab_cdef;
+        process.epoch = 1_800_000_000_123_456_789;
+    }
+    let found = found(processes);
+    let job = found.job.as_ref().expect("there is one");
+    let report = Report::of(job, 10);
+    let document = Document::of(Path::new("trace"), &found, job, &report, 10);
+    let document = serde_json::to_value(&document).expect("it is JSON");
+    assert_exact(&document);
+    assert_eq!(document["schema"], 2);
+    assert_eq!(document["job"], "0123456789abcdef");
+    assert_eq!(document["epoch_microseconds"], 1_800_000_000_123_456_u64);
+    assert_eq!(document["span"], report.span);
+    assert_eq!(document["longest"][0]["lost"], report.longest[0].lost);
 }

@@ -143,3 +143,6 @@ fn base64(bytes: &[u8], to: &mut dyn Write) -> io::Result<()> {
 }
 
 const _: () = assert!(ACTIVITIES == 6, "data.js knows six activities");
+
+#[cfg(test)]
+mod tests;

@@ -7,6 +7,8 @@ let hovered = null;
 let pinned = null;
 // The position in the list of the longest waits.
 let longest = -1;
+// The point of the document that the tip is about.
+let anchor = { x: 0, y: 0 };
 
 // The innermost event at a point of the chart; of several rows at one point, that of the first.
 function eventAt(x, y) {
@@ -67,7 +69,14 @@ function showTip(event, x, y) {
     list.append(term, text);
   }
   tip.replaceChildren(head, list);
-  tip.hidden = false;
+  anchor = { x: x + scrollX, y: y + scrollY };
+  placeTip();
+}
+
+// Beside its point; nowhere if that is not seen.
+function placeTip() {
+  const [x, y] = [anchor.x - scrollX, anchor.y - scrollY];
+  tip.hidden = y < 0 || y > innerHeight;
   const { width, height } = tip.getBoundingClientRect();
   const left = x + 16 + width > innerWidth ? x - width - 12 : x + 16;
   const top = y + 18 + height > innerHeight ? y - height - 12 : y + 18;
@@ -232,7 +241,7 @@ chart.addEventListener("scroll", () => {
   canvas.style.top = `${chart.scrollTop}px`;
   request();
 });
-addEventListener("scroll", () => !pinned || (tip.hidden = true), { passive: true });
+addEventListener("scroll", () => pinned && placeTip(), { passive: true });
 addEventListener("resize", request);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => {
   readColours();

@@ -77,7 +77,7 @@ fn lost(title: &str, of: &str, rows: &[Lost], all: u64, to: &mut dyn Write) -> i
     for row in rows.iter().take(MOST) {
         times(&row.time, all, to)?;
         match &row.by {
-            Some(by) => writeln!(to, "<td><code>{}</code></td></tr>", escaped(by))?,
+            Some(by) => writeln!(to, "<td><code>{}</code></td></tr>", breakable(by))?,
             None => writeln!(to, "<td class=\"unknown\">unknown</td></tr>")?,
         }
     }
@@ -114,7 +114,7 @@ fn waits(report: &Report, to: &mut dyn Write) -> io::Result<()> {
 
 fn row(index: usize, wait: &Wait, to: &mut dyn Write) -> io::Result<()> {
     let code = |text: &Option<String>| match text {
-        Some(text) => format!("<code>{}</code>", escaped(text)),
+        Some(text) => format!("<code>{}</code>", breakable(text)),
         None => "<span class=\"unknown\">unknown</span>".to_owned(),
     };
     let still = if wait.is_open { ", still waiting" } else { "" };
@@ -132,6 +132,11 @@ fn row(index: usize, wait: &Wait, to: &mut dyn Write) -> io::Result<()> {
         code(&wait.keeper_place),
         index + 1
     )
+}
+
+/// The text, whose lines may break between folders.
+fn breakable(text: &str) -> String {
+    escaped(text).replace('/', "/<wbr>")
 }
 
 /// The first cells of a row.
