@@ -35,6 +35,16 @@ from ._mpisync import (
     __version__,
 )
 
+
+def __getattr__(name: str) -> object:
+    # What needs numpy is loaded when it is asked for.
+    if name in ("Region", "RegionView"):
+        from . import _region
+
+        return getattr(_region, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 __all__ = [
     "Barrier",
     "Closed",
@@ -58,6 +68,8 @@ __all__ = [
     "RankDied",
     "RankEnded",
     "RankFailed",
+    "Region",
+    "RegionView",
     "Semaphore",
     "TaskError",
     "TimedOut",

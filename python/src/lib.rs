@@ -18,6 +18,7 @@ mod mutex;
 mod object;
 mod once;
 mod pickle;
+mod region;
 mod semaphore;
 mod single_write;
 mod site;
@@ -43,6 +44,8 @@ mod _mpisync {
     use crate::mutex::{Mutex, MutexLock};
     #[pymodule_export]
     use crate::once::OnceShared;
+    #[pymodule_export]
+    use crate::region::{Lent, RegionMemory};
     #[pymodule_export]
     use crate::semaphore::{Permits, Semaphore};
     #[pymodule_export]
