@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from ._batch import Batch, Summary
+from ._channel import RemoteChannel
 from ._errors import (
     Closed,
     CreationError,
@@ -31,6 +33,7 @@ from ._mpisync import (
     Mutex,
     OnceShared,
     Semaphore,
+    Task,
     Turn,
     __version__,
 )
@@ -47,6 +50,7 @@ def __getattr__(name: str) -> object:
 
 __all__ = [
     "Barrier",
+    "Batch",
     "Closed",
     "Condvar",
     "Controller",
@@ -70,7 +74,10 @@ __all__ = [
     "RankFailed",
     "Region",
     "RegionView",
+    "RemoteChannel",
     "Semaphore",
+    "Summary",
+    "Task",
     "TaskError",
     "TimedOut",
     "Turn",

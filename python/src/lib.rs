@@ -7,6 +7,8 @@
 //! meanwhile, and passes signals on ([`wait`]). No panic reaches Python.
 
 mod barrier;
+mod batch;
+mod channel;
 mod collective;
 mod comm;
 mod condvar;
@@ -32,6 +34,10 @@ use pyo3::prelude::*;
 mod _mpisync {
     #[pymodule_export]
     use crate::barrier::Barrier;
+    #[pymodule_export]
+    use crate::batch::{Batch, Task};
+    #[pymodule_export]
+    use crate::channel::Channel;
     #[pymodule_export]
     use crate::collective::Collective;
     #[pymodule_export]

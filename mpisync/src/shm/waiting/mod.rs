@@ -56,6 +56,8 @@ pub(crate) struct Call<'a> {
     pub(crate) place: Option<(&'a str, u32)>,
     /// Whether the call can return the error for a deadlock.
     pub(crate) can_fail: bool,
+    /// Whether the call can return the error for an interruption.
+    pub(crate) is_interruptible: bool,
 }
 
 impl<'a> Call<'a> {
@@ -71,13 +73,16 @@ impl<'a> Call<'a> {
             name,
             place: Some((location.file(), location.line())),
             can_fail: true,
+            is_interruptible: true,
         }
     }
 
-    /// The same call, which does not fail in a deadlock: the ranks it waits for do.
+    /// The same call, which does not fail in a deadlock: the ranks it waits for do. It cannot be
+    /// interrupted either.
     pub(crate) fn without_failing(self) -> Self {
         Call {
             can_fail: false,
+            is_interruptible: false,
             ..self
         }
     }
@@ -89,6 +94,15 @@ impl<'a> Call<'a> {
             name,
             place: None,
             can_fail: false,
+            is_interruptible: false,
+        }
+    }
+
+    /// The same call, which can be interrupted.
+    pub(crate) fn interruptible(self) -> Self {
+        Call {
+            is_interruptible: true,
+            ..self
         }
     }
 
@@ -176,7 +190,7 @@ impl<'a> Watch<'a> {
             requests: REQUESTS.load(Ordering::Relaxed),
             search: deadlock::Search::default(),
             interruption: call
-                .filter(|call| call.can_fail)
+                .filter(|call| call.is_interruptible)
                 .map(|_| Interruption::of_wait(start)),
             span: span::Wait::begin(|| call.map(Call::about)),
         }
