@@ -13,6 +13,7 @@ use crate::hosts::Hosts;
 use crate::launch::{Options, Toolbox};
 use crate::peers;
 use crate::process::{output_of, pass_on, run, run_job, say};
+use crate::python;
 use crate::setup::{self, Machine, Need};
 use crate::steps::{self, describe, list};
 use crate::wheels;
@@ -59,6 +60,8 @@ enum Step {
     /// The examples on 4 ranks, most on 1 to 8 too, one that is killed and started again, and programs in C and Fortran, with each
     /// MPI
     Examples,
+    /// The package for Python, on 0 (without MPI) to 4 ranks
+    Python,
     /// Integration tests on ranks over several hosts, with each MPI
     Hosts,
     /// A third of the faults over 2 hosts, in the leader of one, with each MPI that survives that
@@ -109,7 +112,7 @@ impl Test {
             let is_named = self.only.is_empty() || self.only.contains(step);
             is_named && self.from.is_none_or(|first| *step >= first)
         };
-        let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples];
+        let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples, Step::Python];
         let over_hosts = [Step::Hosts, Step::HostFaults];
         for step in Step::value_variants()
             .iter()
@@ -199,13 +202,13 @@ impl Test {
         let workspace = tools.workspace;
         match step {
             Step::Fmt => {
-                component(workspace, "rustfmt", "fmt")?;
+                workspace.add_component("rustfmt", "fmt")?;
                 run(workspace.cargo().args(["fmt", "--all", "--check"]))
                     .context("`cargo fmt --all` puts it right")?;
                 Ok(0)
             }
             Step::Clippy => {
-                component(workspace, "clippy", "clippy")?;
+                workspace.add_component("clippy", "clippy")?;
                 let mut options = features(tools.machine);
                 if let Ok(feature) = peers::feature(tools.mpi) {
                     options.push(format!("--features=mpisync-bench/{feature}"));
@@ -238,7 +241,7 @@ impl Test {
                 Ok(0)
             }
             Step::Unit => {
-                let packages = "-p mpisync -p mpisync-c -p mpisync-cli -p mpisync-macros -p mpisync-examples -p mpisync-bench";
+                let packages = "-p mpisync -p mpisync-bindings -p mpisync-c -p mpisync-cli -p mpisync-macros -p mpisync-examples -p mpisync-bench";
                 let with_mpi = self.tests(tools.cargo(), packages, &features(tools.machine))?;
                 let models = SKIP_MODELS.map(String::from);
                 let without = self.tests(tools.cargo(), WITHOUT_MPI, &models)?;
@@ -290,6 +293,13 @@ impl Test {
                 let hdf5 = tools.machine.hdf5.as_ref().and_then(Hdf5::feature);
                 let feature = hdf5.map(|feature| format!("--features={feature}"));
                 Ok(programs + self.tests(cargo, arguments, feature.as_slice())?)
+            }
+            Step::Python if is_first(tools) || self.is_whole(Step::Python) => {
+                python::test(tools, &[0, 1, 2, 4], &[])
+            }
+            Step::Python => {
+                say("left out: without --thorough, only the first MPI runs it");
+                Ok(0)
             }
             Step::Hosts => self.on_hosts(tools),
             Step::HostFaults => self.faults_on_hosts(tools),
@@ -459,20 +469,6 @@ fn features(machine: &Machine) -> Vec<String> {
         .collect()
 }
 
-/// Installs a component of the Rust toolchain if it is not there.
-fn component(workspace: &Workspace, name: &str, subcommand: &str) -> Result<()> {
-    if output_of(workspace.cargo().args([subcommand, "--version"])).is_some() {
-        return Ok(());
-    }
-    let rustup = which("rustup").with_context(|| {
-        format!("the Rust toolchain has no {name}, and there is no rustup to install it with")
-    })?;
-    say(format!(
-        "installing {name}, a component of the Rust toolchain"
-    ));
-    run(Command::new(rustup).args(["component", "add", name]))
-}
-
 /// N of `test result: ok. N passed; …`.
 fn passed_in(line: &str) -> usize {
     let rest = line.strip_prefix("test result: ok. ").unwrap_or_default();
@@ -488,7 +484,8 @@ mod tests {
     fn the_steps_are_in_the_order_from_quick_to_slow() {
         let names = Step::value_variants().iter().map(|step| describe(step).0);
         let names: Vec<String> = names.collect();
-        let expected = "fmt clippy unit memory loom ui ranks faults abi examples hosts host-faults";
+        let expected =
+            "fmt clippy unit memory loom ui ranks faults abi examples python hosts host-faults";
         assert_eq!(names.join(" "), expected);
     }
 
