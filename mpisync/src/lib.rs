@@ -255,6 +255,11 @@ pub mod __private {
     use std::panic::Location;
     use std::time::Duration;
 
+    #[cfg(feature = "mpi")]
+    pub fn end() {
+        crate::rsmpi::end();
+    }
+
     #[track_caller]
     pub fn single_write<'a>(
         ctrl: &'a mut WindowController,

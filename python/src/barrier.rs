@@ -25,6 +25,7 @@ impl Barrier {
         Ok(Barrier { own })
     }
 
+    /// Arrives, and waits for all ranks. `TimedOut.missing` has those that did not come; this rank stays arrived.
     #[pyo3(signature = (timeout = None))]
     fn wait(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         let limit = self::timeout(py, timeout)?.duration();

@@ -211,10 +211,11 @@ impl Batch {
                     .exception(py, Failure::argument(unknown.to_string()))
             })?;
         self.own.wait(py, move |held| {
-            Ok(match held.is_held() {
-                true => held.with_guard(|current| current.batch().set_state(task, state))??,
-                false => held.owner()?.set_state(task, state)?,
-            })
+            let set = match held.is_held() {
+                true => held.with_guard(|current| current.batch().set_state(task, state))?,
+                false => held.owner()?.set_state(task, state),
+            };
+            Ok(set?)
         })
     }
 
@@ -325,11 +326,12 @@ impl Task {
                     let message = "this rank has another task".to_owned();
                     return Err(Failure::new(Kind::NotHeld, message));
                 }
-                Ok(match outcome {
-                    Outcome::Done => task.done()?,
-                    Outcome::Failed(reason) => task.failed(reason)?,
-                    Outcome::Open => task.reopen()?,
-                })
+                let ended = match outcome {
+                    Outcome::Done => task.done(),
+                    Outcome::Failed(reason) => task.failed(reason),
+                    Outcome::Open => task.reopen(),
+                };
+                Ok(ended?)
             })?
         })
         .inspect(|()| self.has_ended.store(true, Ordering::Relaxed))
@@ -348,6 +350,7 @@ impl Task {
         self.end(py, Outcome::Failed(reason))
     }
 
+    /// Leaves the task to any worker.
     fn reopen(&self, py: Python<'_>) -> PyResult<()> {
         self.end(py, Outcome::Open)
     }

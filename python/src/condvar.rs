@@ -30,6 +30,7 @@ impl Condvar {
         Ok(Condvar { own })
     }
 
+    /// Releases the mutex, waits for a notification, and takes the mutex again. Returns False after the time limit.
     #[pyo3(signature = (mutex, *, timeout = None))]
     fn wait(&self, py: Python<'_>, mutex: &Mutex, timeout: Option<f64>) -> PyResult<bool> {
         let limit = self::timeout(py, timeout)?.duration();
@@ -45,6 +46,7 @@ impl Condvar {
         })
     }
 
+    /// Wakes the ranks that have waited longest. Returns how many.
     #[pyo3(signature = (most = 1))]
     fn notify(&self, py: Python<'_>, most: u32) -> PyResult<u32> {
         self.own.check_running(py)?;

@@ -168,24 +168,31 @@ impl Controller {
         })
     }
 
+    /// The lock for reading, in a `with` block. Waits while another rank writes or waits to write.
     #[pyo3(signature = (*, timeout = None))]
     fn read(slf: Bound<'_, Self>, timeout: Option<f64>) -> PyResult<Guard> {
         Self::guard(slf, Mode::Read, timeout)
     }
 
+    /// The lock for writing, in a `with` block. Waits until no other rank reads or writes.
     #[pyo3(signature = (*, timeout = None))]
     fn write(slf: Bound<'_, Self>, timeout: Option<f64>) -> PyResult<Guard> {
         Self::guard(slf, Mode::Write, timeout)
     }
 
+    /// The lock for reading, taken already; None if it is not free.
     fn try_read(slf: Bound<'_, Self>) -> PyResult<Option<Guard>> {
         Self::try_guard(slf, Mode::Read)
     }
 
+    /// The lock for writing, taken already; None if it is not free.
     fn try_write(slf: Bound<'_, Self>) -> PyResult<Option<Guard>> {
         Self::try_guard(slf, Mode::Write)
     }
 
+    /// A call in which `rank`, by default the master, writes under the write lock. Collective.
+    ///
+    /// The ranks compare the place of the call, or its `name`.
     #[pyo3(signature = (rank = None, *, timeout = None, name = None))]
     fn single_write(
         slf: Bound<'_, Self>,
@@ -196,11 +203,15 @@ impl Controller {
         SingleWrite::new(slf, rank, timeout, name)
     }
 
+    /// A call that all ranks make, and whose outcome they agree on. Collective.
+    ///
+    /// The ranks compare the place of the call, or its `name`.
     #[pyo3(signature = (name = None))]
     fn collective(slf: Bound<'_, Self>, name: Option<String>) -> Collective {
         Collective::new(slf, name)
     }
 
+    /// The write lock in place of a rank that died with it, taken already; None if no rank has.
     fn take_over(slf: Bound<'_, Self>) -> PyResult<Option<Guard>> {
         let py = slf.py();
         let guard = Self::guard(slf, Mode::Write, None)?;
@@ -215,11 +226,13 @@ impl Controller {
         Ok(taken.then_some(guard))
     }
 
+    /// Makes the lock usable again after the death of a rank that wrote. Returns whether there was one.
     fn clear_poison(&self, py: Python<'_>) -> PyResult<bool> {
         self.own
             .wait(py, |held| Ok(held.owner()?.controller.clear_poison()?))
     }
 
+    /// Frees the memory on all ranks. Collective.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
         self.own.close(py, held::take_free::<Ctrl>, |ctrl| {
             Ok(ctrl.controller.close()?)
@@ -338,6 +351,7 @@ impl Guard {
         }
     }
 
+    /// Releases the lock before the end of the block.
     fn release(&self, py: Python<'_>) -> PyResult<()> {
         self.check_held(py)?;
         self.controller.get().unlock(py)?;
@@ -345,6 +359,7 @@ impl Guard {
         Ok(())
     }
 
+    /// Releases the lock for reading and takes that for writing; another rank may write in between.
     fn upgrade(&self, py: Python<'_>) -> PyResult<()> {
         self.change(py, |guard| match guard {
             ControllerGuard::Read(guard) => match guard.upgrade() {
@@ -361,6 +376,7 @@ impl Guard {
         })
     }
 
+    /// Turns the lock for writing into one for reading; no other rank writes in between.
     fn downgrade(&self, py: Python<'_>) -> PyResult<()> {
         self.change(py, |guard| match guard {
             ControllerGuard::Write(guard) => {

@@ -50,19 +50,23 @@ impl Counter {
         Ok(Counter { own, step })
     }
 
+    /// Takes the next number.
     fn next(&self, py: Python<'_>) -> PyResult<i64> {
         self.own.wait(py, |counter| Ok(counter.try_next()?))
     }
 
+    /// Adds to the counter. Returns what it was before.
     fn add(&self, py: Python<'_>, amount: i64) -> PyResult<i64> {
         self.own
             .wait(py, move |counter| Ok(counter.try_add(amount)?))
     }
 
+    /// The next number, which stays.
     fn get(&self, py: Python<'_>) -> PyResult<i64> {
         self.own.wait(py, |counter| Ok(counter.try_add(0)?))
     }
 
+    /// Takes the next `count` numbers.
     fn reserve<'py>(&self, py: Python<'py>, count: u64) -> PyResult<Bound<'py, PyRange>> {
         let first = self.take(py, count)?;
         let length = i64::try_from(count).unwrap_or(i64::MAX);
@@ -76,6 +80,7 @@ impl Counter {
         PyRange::new_with_step(py, first as isize, end as isize, self.step as isize)
     }
 
+    /// The numbers up to `end`, each on one rank, which takes `block` of them at a time.
     #[pyo3(signature = (end, *, block = 1))]
     fn up_to(slf: Bound<'_, Self>, end: i64, block: u64) -> PyResult<UpTo> {
         if block == 0 {

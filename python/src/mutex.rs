@@ -58,11 +58,13 @@ impl Mutex {
         Ok(Mutex { own })
     }
 
+    /// Takes the lock; waits behind the ranks that came before. Raises `TimedOut`.
     #[pyo3(signature = (timeout = None))]
     fn acquire(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<()> {
         self.lock(py, self::timeout(py, timeout)?)
     }
 
+    /// Takes the lock if it is free. Returns whether it was.
     fn try_acquire(&self, py: Python<'_>) -> PyResult<bool> {
         self.own.wait(py, |held| {
             let taken = held.hold(|mutex| Ok(mutex.lock_timeout(Limit::Try.duration())?));
@@ -81,6 +83,7 @@ impl Mutex {
         self.unlock(py)
     }
 
+    /// The lock with a time limit, in a `with` block.
     #[pyo3(name = "lock", signature = (timeout = None))]
     fn lock_within(slf: Bound<'_, Self>, timeout: Option<f64>) -> PyResult<MutexLock> {
         let limit = self::timeout(slf.py(), timeout)?;
@@ -90,6 +93,7 @@ impl Mutex {
         })
     }
 
+    /// Takes the lock in place of a rank that died with it. Returns whether one has.
     fn take_over(&self, py: Python<'_>) -> PyResult<bool> {
         self.own
             .wait(py, |held| held.hold_some(|mutex| Ok(mutex.take_over()?)))
@@ -106,6 +110,7 @@ impl Mutex {
             })
     }
 
+    /// Whether this rank holds the lock.
     #[getter]
     fn held(&self, py: Python<'_>) -> PyResult<bool> {
         self.own.with(py, |held| Ok(held.is_held()))

@@ -35,6 +35,9 @@ impl<T: Object> Own<T> {
         drop_orphans();
         let name = name.unwrap_or_else(|| T::KIND.to_owned());
         let from = Comm::of(comm)?;
+        if let Comm::Mpi(_) = from {
+            wait::end_with_interpreter(py)?;
+        }
         let make = || {
             // SAFETY: `comm` is borrowed. That no other thread frees the communicator of a collective call that is under way
             // is MPI's own rule.

@@ -61,6 +61,7 @@ impl OnceShared {
         Ok(OnceShared { own, object })
     }
 
+    /// The object. Calls `compute` if no rank has computed it or is computing it.
     #[pyo3(signature = (compute, *, timeout = None))]
     fn get_or_init(&self, compute: Bound<'_, PyAny>, timeout: Option<f64>) -> PyResult<Py<PyAny>> {
         let py = compute.py();
@@ -103,6 +104,7 @@ impl OnceShared {
         Ok(self.keep(py, object))
     }
 
+    /// The object; None if no rank has computed it.
     fn get(&self, py: Python<'_>) -> PyResult<Option<Py<PyAny>>> {
         if let Some(object) = self.object.get(py) {
             return Ok(Some(object.clone_ref(py)));

@@ -93,11 +93,13 @@ impl Semaphore {
         })
     }
 
+    /// Gives permits back that one call has acquired.
     #[pyo3(signature = (permits = 1))]
     fn release(&self, py: Python<'_>, permits: u32) -> PyResult<()> {
         self.give_back(py, permits)
     }
 
+    /// Permits in a `with` block.
     #[pyo3(signature = (permits = 1, *, timeout = None))]
     fn permits(slf: Bound<'_, Self>, permits: u32, timeout: Option<f64>) -> PyResult<Permits> {
         Ok(Permits {

@@ -214,6 +214,7 @@ impl SingleWrite {
         Ok(self.writer == self.controller.get().this_rank())
     }
 
+    /// On the writer: shares an object at the end of the block. It is pickled at once.
     fn share(&self, object: Bound<'_, PyAny>) -> PyResult<Py<PyAny>> {
         let py = object.py();
         if !matches!(*self.state(), State::Writes(_)) {
@@ -226,6 +227,7 @@ impl SingleWrite {
         Ok(object)
     }
 
+    /// On another rank: waits for the object.
     fn collect(&self, py: Python<'_>) -> PyResult<Py<PyAny>> {
         if let State::Over(object) = &*self.state() {
             return Ok(object.clone_ref(py));
