@@ -165,11 +165,14 @@ def start_job(cases: List[Case], ranks: int) -> Tuple[List[str], str]:
         for rank in range(max(ranks, 1)):
             file = Path(records, str(rank))
             lines = file.read_text().splitlines() if file.exists() else []
-            for name in names:
-                if rank not in dies and f"passed {name}" not in lines:
-                    state = "has not ended" if f"begins {name}" in lines else "has not begun"
-                    state = "failed" if f"failed {name}" in lines else state
-                    wrong.append(f"{name} {state} on rank {rank}")
+            left = [name for name in names if rank not in dies and f"passed {name}" not in lines]
+            for name in left:
+                if f"failed {name}" in lines:
+                    wrong.append(f"{name} failed on rank {rank}")
+                elif f"begins {name}" in lines:
+                    wrong.append(f"{name} has not ended on rank {rank}")
+            if left and not wrong:
+                wrong.append(f"rank {rank} has not begun {left[0]}")
         if process.returncode != 0 and not dies and not wrong:
             wrong.append(f"the job ended with {process.returncode}")
         return wrong, output

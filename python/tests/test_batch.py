@@ -60,6 +60,8 @@ def tasks_fail_and_are_reopened(comm):
         with raises(ZeroDivisionError):
             with batch.next_task():
                 1 / 0
+    if comm is not None:
+        comm.Barrier()
 
     def run(task):
         if task.index % 2 == 1:

@@ -1,5 +1,7 @@
 //! The package for Python: built with an MPI into an environment of its own, and tested on ranks.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -48,11 +50,8 @@ pub fn test(tools: &Toolbox<'_>, ranks: &[u32], names: &[String]) -> Result<usiz
     for package in [NUMPY, MATURIN] {
         wheels::add(&dir, &[package], &[], |_| ())?;
     }
-    let mut maturin = Command::new(dir.join("bin/maturin"));
-    tools.equip(&mut maturin);
     let package = tools.workspace.root.join("python");
-    maturin.env("VIRTUAL_ENV", &dir).current_dir(&package);
-    run(maturin.args(["develop", "--quiet"])).context("maturin cannot build the package")?;
+    install(tools, &dir, &package)?;
     let mut tests = Command::new(dir.join("bin/python3"));
     tools.equip_for_ranks(&mut tests, 1)?;
     let family = tools.mpi.family;
@@ -74,6 +73,26 @@ pub fn test(tools: &Toolbox<'_>, ranks: &[u32], names: &[String]) -> Result<usiz
         0 => bail!("there is no test"),
         _ => Ok(passed),
     }
+}
+
+/// Builds the package, not optimized, and installs it into the environment `dir`.
+fn install(tools: &Toolbox<'_>, dir: &Path, package: &Path) -> Result<()> {
+    let wheels = dir.join("wheels");
+    if wheels.exists() {
+        fs::remove_dir_all(&wheels)?;
+    }
+    let mut maturin = Command::new(dir.join("bin/maturin"));
+    tools.equip(&mut maturin);
+    maturin.args(["build", "--quiet", "--out"]).arg(&wheels);
+    maturin.env("VIRTUAL_ENV", dir).current_dir(package);
+    run(&mut maturin).context("maturin cannot build the package")?;
+    let mut pip = Command::new(dir.join("bin/python3"));
+    pip.args(["-m", "pip", "install", "--quiet", "--no-deps"])
+        .args(["--disable-pip-version-check", "--force-reinstall"]);
+    for wheel in fs::read_dir(&wheels)? {
+        pip.arg(wheel?.path());
+    }
+    run(&mut pip).context("pip cannot install the package")
 }
 
 /// N of `N tests passed, …`.
