@@ -8,6 +8,9 @@ fn main() {
         return;
     };
     for directory in mpi.lib_paths {
-        println!("cargo::rustc-link-arg-cdylib=-Wl,-rpath,{}", directory.display());
+        println!(
+            "cargo::rustc-link-arg-cdylib=-Wl,-rpath,{}",
+            directory.display()
+        );
     }
 }

@@ -20,6 +20,7 @@ mod mutex;
 mod object;
 mod once;
 mod pickle;
+mod process;
 mod region;
 mod semaphore;
 mod single_write;
@@ -63,6 +64,7 @@ mod _mpisync {
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        process::watch_for_forks(module.py())?;
         module.add("__version__", env!("CARGO_PKG_VERSION"))
     }
 }

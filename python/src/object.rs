@@ -2,6 +2,7 @@
 
 use crate::comm::Comm;
 use crate::errors::{exception, misuse};
+use crate::process::{self, is_forked};
 use crate::wait;
 use mpi::topology::SimpleCommunicator;
 use mpisync_bindings::comm::check_running;
@@ -36,7 +37,7 @@ impl<T: Object> Own<T> {
         let name = name.unwrap_or_else(|| T::KIND.to_owned());
         let from = Comm::of(comm)?;
         if let Comm::Mpi(_) = from {
-            wait::end_with_interpreter(py)?;
+            process::end_with_interpreter(py)?;
         }
         let make = || {
             // SAFETY: `comm` is borrowed. That no other thread frees the communicator of a collective call that is under way
@@ -82,6 +83,13 @@ impl<T: Object> Own<T> {
     /// The handle, for a call of this thread.
     pub fn handle(&self, py: Python<'_>) -> PyResult<Handle> {
         wait::check_not_in_wait(py)?;
+        if is_forked() {
+            let message = format!(
+                "this process was forked from the rank that made the {}, and is no rank; start processes by `spawn`",
+                T::KIND
+            );
+            return Err(self.misuse(py, &message));
+        }
         if thread::current().id() != self.thread {
             let message = format!(
                 "the {} belongs to the thread that made it, and its locks, too; make one for each thread, on a duplicate of the \
@@ -139,7 +147,7 @@ impl<T: Object> Own<T> {
 impl<T: Object> Drop for Own<T> {
     fn drop(&mut self) {
         let handle = *self.handle.get_mut();
-        if handle == 0 {
+        if handle == 0 || is_forked() {
             return;
         }
         if thread::current().id() == self.thread && !wait::handles_signals() {

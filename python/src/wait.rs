@@ -1,11 +1,9 @@
 //! Calls that may wait: without the interpreter lock, and with an ear for signals.
 
 use crate::errors::misuse;
-use mpisync_bindings::comm::check_running;
 use mpisync_bindings::failure::{Failure, Kind, catch};
 use pyo3::intern;
 use pyo3::prelude::*;
-use pyo3::sync::PyOnceLock;
 use std::cell::{Cell, RefCell};
 
 thread_local! {
@@ -58,29 +56,6 @@ fn prepare_thread(py: Python<'_>) -> PyResult<()> {
     }
     IS_PREPARED.set(true);
     Ok(())
-}
-
-/// Before the interpreter ends, and mpi4py calls `MPI_Finalize`: ends what goes on between ranks. It may wait for the other
-/// ranks of objects that span hosts.
-#[pyfunction]
-pub fn _end(py: Python<'_>) {
-    if check_running().is_ok() {
-        py.detach(mpisync::__private::end);
-    }
-}
-
-/// Has [`_end`] called when the interpreter ends. Called before the first object is made on a communicator, so that what the
-/// program registers later, and may use objects, comes before.
-pub fn end_with_interpreter(py: Python<'_>) -> PyResult<()> {
-    static IS_REGISTERED: PyOnceLock<()> = PyOnceLock::new();
-    IS_REGISTERED
-        .get_or_try_init(py, || {
-            let end = wrap_pyfunction!(_end, py)?;
-            let atexit = py.import(intern!(py, "atexit"))?;
-            atexit.call_method1(intern!(py, "register"), (end,))?;
-            Ok::<(), PyErr>(())
-        })
-        .copied()
 }
 
 /// Runs `call` without the interpreter lock. A failure is an exception, which `explain` makes; if a signal handler has

@@ -1,6 +1,7 @@
 """What Rust's types forbid is an exception at run time."""
 
 import gc
+import os
 import threading
 
 import mpisync
@@ -101,6 +102,66 @@ def objects_of_a_thread_that_ends(comm):
     kept.clear()
     gc.collect()
     mpisync.Mutex(None)
+
+
+@case(1, 2)
+def objects_of_several_threads(comm):
+    from mpi4py import MPI
+
+    if MPI.Query_thread() < MPI.THREAD_MULTIPLE:
+        return
+    own, other = mpisync.Mutex(comm), comm.Dup()
+    errors = []
+
+    def work():
+        try:
+            ctrl = mpisync.sync(other)
+            for number in range(50):
+                with ctrl.write():
+                    pass
+                with ctrl.single_write() as call:
+                    if call.writes:
+                        call.share(number)
+                assert call.value == number
+        except BaseException as error:
+            errors.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while thread.is_alive():
+        with own:
+            pass
+    thread.join()
+    assert not errors, errors
+    comm.Barrier()
+
+
+@case(0, 2)
+def a_forked_process_is_no_rank(comm):
+    mutex = mpisync.Mutex(comm)
+    if comm is None or comm.rank == 0:
+        mutex.acquire()
+        child = os.fork()
+        if child == 0:
+            try:
+                with raises(mpisync.Misuse):
+                    mutex.release()
+                with raises(mpisync.Misuse):
+                    mutex.acquire()
+                del mutex
+                gc.collect()
+            except BaseException:
+                os._exit(1)
+            os._exit(0)
+        assert os.waitpid(child, 0)[1] == 0
+        assert mutex.held
+    if comm is not None:
+        comm.Barrier()
+        if comm.rank == 1:
+            assert not mutex.try_acquire()
+        comm.Barrier()
+    if comm is None or comm.rank == 0:
+        mutex.release()
 
 
 @case(0, 1)
