@@ -1,19 +1,20 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar, Union
 from types import TracebackType
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple, Type, TypeVar, Union, final
 
-Object = TypeVar("Object")
+_Object = TypeVar("_Object")
 _ExceptionType = Optional[Type[BaseException]]
 _Traceback = Optional[TracebackType]
 
 __version__: str
 
+@final
 class Controller:
     """A reader-writer lock that all ranks of a communicator share. Made by `sync`."""
 
-    def __init__(self, comm: Any, *, master: int = 0, name: Optional[str] = None) -> None: ...
+    def __new__(cls, comm: Any, *, master: int = 0, name: Optional[str] = None) -> Controller: ...
     def read(self, *, timeout: Optional[float] = None) -> Guard:
         """The lock for reading, in a `with` block. Waits while another rank writes or waits to write."""
     def write(self, *, timeout: Optional[float] = None) -> Guard:
@@ -49,6 +50,7 @@ class Controller:
     @property
     def name(self) -> str: ...
 
+@final
 class Guard:
     """A lock of a controller, as a context manager."""
 
@@ -63,6 +65,7 @@ class Guard:
     @property
     def held(self) -> bool: ...
 
+@final
 class SingleWrite:
     """A call in which one rank writes, as a context manager.
 
@@ -75,7 +78,7 @@ class SingleWrite:
     @property
     def writes(self) -> bool:
         """Whether this rank writes."""
-    def share(self, object: Object) -> Object:
+    def share(self, object: _Object) -> _Object:
         """On the writer: shares an object at the end of the block. It is pickled at once."""
     def collect(self) -> Any:
         """On another rank: waits for the object."""
@@ -83,16 +86,18 @@ class SingleWrite:
     def value(self) -> Any:
         """The shared object, after the block; None if the writer has shared none."""
 
+@final
 class Collective:
     """A call that all ranks make together, as a context manager."""
 
     def __enter__(self) -> Collective: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
 
+@final
 class Mutex:
     """A lock that all ranks of a communicator share, granted in the order of arrival. Collective."""
 
-    def __init__(self, comm: Any, *, root: int = 0, name: Optional[str] = None) -> None: ...
+    def __new__(cls, comm: Any, *, root: int = 0, name: Optional[str] = None) -> Mutex: ...
     def __enter__(self) -> Mutex: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
     def acquire(self, timeout: Optional[float] = None) -> None:
@@ -112,14 +117,16 @@ class Mutex:
     @property
     def name(self) -> str: ...
 
+@final
 class MutexLock:
     def __enter__(self) -> Mutex: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
 
+@final
 class Condvar:
     """A condition that ranks wait for under a mutex. Collective."""
 
-    def __init__(self, comm: Any, *, root: int = 0, name: Optional[str] = None) -> None: ...
+    def __new__(cls, comm: Any, *, root: int = 0, name: Optional[str] = None) -> Condvar: ...
     def wait(self, mutex: Mutex, *, timeout: Optional[float] = None) -> bool:
         """Releases the mutex, waits for a notification, and takes the mutex again. Returns False after the time limit."""
     def notify(self, most: int = 1) -> int:
@@ -130,10 +137,11 @@ class Condvar:
     @property
     def name(self) -> str: ...
 
+@final
 class Semaphore:
     """A limited number of permits. Collective."""
 
-    def __init__(self, comm: Any, permits: int, *, root: int = 0, name: Optional[str] = None) -> None: ...
+    def __new__(cls, comm: Any, permits: int, *, root: int = 0, name: Optional[str] = None) -> Semaphore: ...
     def __enter__(self) -> Semaphore: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
     def acquire(self, permits: int = 1, *, timeout: Optional[float] = None) -> None: ...
@@ -149,16 +157,18 @@ class Semaphore:
     @property
     def name(self) -> str: ...
 
+@final
 class Permits:
     def __enter__(self) -> Semaphore: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
 
+@final
 class Counter:
     """Numbers, each given out once. Collective."""
 
-    def __init__(
-        self, comm: Any, *, start: int = 0, step: int = 1, root: int = 0, name: Optional[str] = None
-    ) -> None: ...
+    def __new__(
+        cls, comm: Any, *, start: int = 0, step: int = 1, root: int = 0, name: Optional[str] = None
+    ) -> Counter: ...
     def next(self) -> int:
         """Takes the next number."""
     def add(self, amount: int) -> int:
@@ -175,24 +185,27 @@ class Counter:
     @property
     def name(self) -> str: ...
 
+@final
 class UpTo(Iterator[int]):
     def __iter__(self) -> UpTo: ...
     def __next__(self) -> int: ...
 
+@final
 class Barrier:
     """A meeting point of all ranks. Collective."""
 
-    def __init__(self, comm: Any, *, name: Optional[str] = None) -> None: ...
+    def __new__(cls, comm: Any, *, name: Optional[str] = None) -> Barrier: ...
     def wait(self, timeout: Optional[float] = None) -> None:
         """Arrives, and waits for all ranks. `TimedOut.missing` has those that did not come; this rank stays arrived."""
     def close(self) -> None: ...
     @property
     def name(self) -> str: ...
 
+@final
 class Turn:
     """A turn that passes from rank to rank, in the order of their numbers. Collective."""
 
-    def __init__(self, comm: Any, *, name: Optional[str] = None) -> None: ...
+    def __new__(cls, comm: Any, *, name: Optional[str] = None) -> Turn: ...
     def __enter__(self) -> Turn: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
     def acquire(self, timeout: Optional[float] = None) -> None: ...
@@ -201,16 +214,17 @@ class Turn:
     @property
     def name(self) -> str: ...
 
+@final
 class OnceShared:
     """An object that the first rank computes which needs it. Collective.
 
     `capacity` is how many bytes it may have when it is pickled.
     """
 
-    def __init__(
-        self, comm: Any, *, capacity: int = 65536, root: int = 0, name: Optional[str] = None
-    ) -> None: ...
-    def get_or_init(self, compute: Callable[[], Object], *, timeout: Optional[float] = None) -> Object:
+    def __new__(
+        cls, comm: Any, *, capacity: int = 65536, root: int = 0, name: Optional[str] = None
+    ) -> OnceShared: ...
+    def get_or_init(self, compute: Callable[[], _Object], *, timeout: Optional[float] = None) -> _Object:
         """The object. Calls `compute` if no rank has computed it or is computing it."""
     def get(self) -> Any:
         """The object; None if no rank has computed it."""
@@ -219,14 +233,15 @@ class OnceShared:
     @property
     def name(self) -> str: ...
 
+@final
 class RegionMemory:
-    def __init__(self, comm: Any, items: int, item_size: int, *, master: int, name: str) -> None: ...
+    def __new__(cls, comm: Any, items: int, item_size: int, *, master: int, name: str) -> RegionMemory: ...
     def lock_read(self, timeout: Optional[float] = None) -> Lent: ...
     def lock_write(self, timeout: Optional[float] = None) -> Lent: ...
     def unlock(self) -> None: ...
     def take_over(self) -> Optional[Lent]: ...
     def clear_poison(self) -> bool: ...
-    def update(self, function: Callable[[Lent], Object], rank: int, name: Optional[str] = None) -> Object: ...
+    def update(self, function: Callable[[Lent], _Object], rank: int, name: Optional[str] = None) -> _Object: ...
     def close(self) -> None: ...
     @property
     def name(self) -> str: ...
@@ -237,12 +252,14 @@ class RegionMemory:
     @property
     def master(self) -> int: ...
 
+@final
 class Lent:
     @property
     def __array_interface__(self) -> dict[str, Any]: ...
 
+@final
 class Channel:
-    def __init__(self, comm: Any, capacity: int, message_size: int, *, root: int, name: str) -> None: ...
+    def __new__(cls, comm: Any, capacity: int, message_size: int, *, root: int, name: str) -> Channel: ...
     def put(self, message: bytes, timeout: Optional[float] = None) -> bool: ...
     def take(self, timeout: Optional[float] = None) -> Any: ...
     def claim(self, messages: int) -> None: ...
@@ -251,9 +268,10 @@ class Channel:
     @property
     def name(self) -> str: ...
 
+@final
 class TaskTable:
-    def __init__(
-        self,
+    def __new__(
+        cls,
         comm: Any,
         tasks: Union[int, Sequence[str]],
         *,
@@ -266,7 +284,7 @@ class TaskTable:
         stale_after: Optional[float],
         tries: Optional[int],
         task_timeout: Optional[float],
-    ) -> None: ...
+    ) -> TaskTable: ...
     def next_task(self, *, running: bool = False, failed: bool = False, done: bool = False) -> Optional[Task]: ...
     def wait_all(self, timeout: Optional[float] = None) -> Tuple[int, int, int, int, int]: ...
     def summary(self) -> Tuple[int, int, int, int, int]: ...
@@ -286,13 +304,14 @@ class TaskTable:
     @property
     def name(self) -> str: ...
 
+@final
 class Task:
     """A task that this rank's worker has. Each rank of the worker ends it."""
 
     def __enter__(self) -> Task: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
     def done(self) -> None: ...
-    def failed(self, reason: str = "it failed") -> None: ...
+    def failed(self, reason: str = ...) -> None: ...
     def reopen(self) -> None:
         """Leaves the task to any worker."""
     @property

@@ -85,7 +85,8 @@ for _name in (
 def _lease(array: Any) -> Optional[_Lease]:
     if not isinstance(array, RegionView):
         return None
-    return object.__getattribute__(array, "__dict__").get("lease")
+    lease: Optional[_Lease] = object.__getattribute__(array, "__dict__").get("lease")
+    return lease
 
 
 def _check(array: RegionView) -> None:
@@ -117,7 +118,7 @@ class Region:
         master: int = 0,
         name: Optional[str] = None,
     ) -> None:
-        self._dtype = np.dtype(dtype)
+        self._dtype: np.dtype[Any] = np.dtype(dtype)
         lengths = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
         self._shape: Tuple[int, ...] = tuple(int(length) for length in lengths)
         if any(length < 0 for length in self._shape):
@@ -140,7 +141,7 @@ class Region:
         return self._shape
 
     @property
-    def dtype(self) -> np.dtype:
+    def dtype(self) -> np.dtype[Any]:
         return self._dtype
 
     @property

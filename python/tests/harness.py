@@ -40,8 +40,10 @@ class Case:
     ranks: Tuple[int, ...]
     #: Whether it has a job of its own.
     alone: bool
-    #: The ranks that do not report how it ends.
+    #: The ranks that are killed, and do not report how it ends.
     dies: Tuple[int, ...]
+    #: The ranks that end without a report.
+    ends: Tuple[int, ...]
     #: More variables of the environment.
     env: Dict[str, str] = field(default_factory=dict)
 
@@ -53,11 +55,14 @@ class Case:
 CASES: List[Case] = []
 
 
-def case(*ranks: int, dies: Tuple[int, ...] = (), alone: bool = False, **env: str) -> Callable[..., Any]:
-    """Registers a test for these numbers of ranks. `dies` are ranks that end without a report."""
+def case(
+    *ranks: int, dies: Tuple[int, ...] = (), ends: Tuple[int, ...] = (), alone: bool = False, **env: str
+) -> Callable[..., Any]:
+    """Registers a test for these numbers of ranks. `dies` are ranks that are killed, and `ends` those that end early."""
 
     def register(function: Callable[..., None]) -> Callable[..., None]:
-        CASES.append(Case(function, ranks or (1, 2, 4), alone or bool(dies) or bool(env), dies, env))
+        has_own_job = alone or bool(dies) or bool(ends) or bool(env)
+        CASES.append(Case(function, ranks or (1, 2, 4), has_own_job, dies, ends, env))
         return function
 
     return register
@@ -111,7 +116,7 @@ def run_cases(names: List[str], records: Path) -> None:
             try:
                 one.function(comm)
             except BaseException as error:
-                if isinstance(error, SystemExit) and rank in one.dies:
+                if isinstance(error, SystemExit) and rank in one.ends:
                     raise
                 traceback.print_exc()
                 sys.stderr.flush()
@@ -165,7 +170,8 @@ def start_job(cases: List[Case], ranks: int) -> Tuple[List[str], str]:
         for rank in range(max(ranks, 1)):
             file = Path(records, str(rank))
             lines = file.read_text().splitlines() if file.exists() else []
-            left = [name for name in names if rank not in dies and f"passed {name}" not in lines]
+            absent = rank in dies or rank in cases[0].ends
+            left = [name for name in names if not absent and f"passed {name}" not in lines]
             for name in left:
                 if f"failed {name}" in lines:
                     wrong.append(f"{name} failed on rank {rank}")
