@@ -40,7 +40,11 @@ def workers_of_two_ranks(comm):
     assert sorted(everyone(comm, names)) == sorted(["a", "b", "c"] * 2)
     sizes = [1] * (comm.size - 1) + [1]
     assert mpisync.Batch(comm, 3, worker_size=sizes).workers == comm.size
-    assert mpisync.Batch(comm, 3, worker_size="node").worker_size == comm.size
+    from mpi4py import MPI
+
+    node = comm.Split_type(MPI.COMM_TYPE_SHARED)
+    assert mpisync.Batch(comm, 3, worker_size="node").worker_size == node.size
+    node.Free()
     with raises(mpisync.InvalidArgument):
         mpisync.Batch(comm, 3, worker_size=3)
     with raises(mpisync.InvalidArgument):
