@@ -290,7 +290,12 @@ impl From<OnceError> for Failure {
     fn from(error: OnceError) -> Self {
         match error {
             OnceError::Lock(lock) => lock.into(),
-            OnceError::TooLarge { .. } => Failure::of(Kind::Size, &error, None),
+            OnceError::TooLarge { bytes, capacity } => {
+                let message = format!(
+                    "the value takes {bytes} bytes, and there is room for {capacity}; make it with a `capacity` of {bytes}"
+                );
+                Failure::new(Kind::Size, message)
+            }
             _ => Failure::of(Kind::Internal, &error, None),
         }
     }

@@ -61,6 +61,23 @@ enum Mode {
     Write,
 }
 
+/// Takes the lock.
+fn take(held: &mut Held<Ctrl>, mode: Mode, limit: Limit) -> Result<(), Failure> {
+    if held.is_held() {
+        return held.with_guard(|holding| holding.enter_again(mode))?;
+    }
+    held.hold(|ctrl| {
+        let controller = &mut ctrl.controller;
+        Ok(Holding::new(match mode {
+            Mode::Read => ControllerGuard::Read(controller.read_timeout(limit.duration())?),
+            Mode::Write => {
+                let limit = limit.for_writing(controller.nodes());
+                ControllerGuard::Write(controller.write_timeout(limit)?)
+            }
+        }))
+    })
+}
+
 /// A reader-writer lock that all ranks of a communicator share.
 #[pyclass(frozen, module = "mpisync")]
 pub struct Controller {
@@ -68,6 +85,7 @@ pub struct Controller {
     rank: i32,
     size: i32,
     master: i32,
+    is_on_one_node: bool,
 }
 
 impl Controller {
@@ -84,21 +102,15 @@ impl Controller {
     }
 
     fn lock(&self, py: Python<'_>, mode: Mode, limit: Limit) -> PyResult<()> {
-        self.own.wait(py, move |held| {
-            if held.is_held() {
-                return held.with_guard(|holding| holding.enter_again(mode))?;
+        // A lock that is free is taken at once: after a wait this thread might have to wait for the interpreter lock, too.
+        if mode == Mode::Read || self.is_on_one_node {
+            let taken = self.own.attempt(py, |held| take(held, mode, Limit::Try))?;
+            match taken {
+                Err(failure) if failure.kind == Kind::Timeout && limit != Limit::Try => {}
+                taken => return taken.map_err(|failure| self.own.exception(py, failure)),
             }
-            held.hold(|ctrl| {
-                let controller = &mut ctrl.controller;
-                Ok(Holding::new(match mode {
-                    Mode::Read => ControllerGuard::Read(controller.read_timeout(limit.duration())?),
-                    Mode::Write => {
-                        let limit = limit.for_writing(controller.nodes());
-                        ControllerGuard::Write(controller.write_timeout(limit)?)
-                    }
-                }))
-            })
-        })
+        }
+        self.own.wait(py, move |held| take(held, mode, limit))
     }
 
     fn unlock(&self, py: Python<'_>) -> PyResult<()> {
@@ -157,14 +169,16 @@ impl Controller {
         })?;
         let facts = |held: &mut Held<Ctrl>| {
             let controller = &held.owner()?.controller;
-            Ok((controller.rank(), controller.size(), controller.master()))
+            let (rank, size) = (controller.rank(), controller.size());
+            Ok((rank, size, controller.master(), controller.nodes() == 1))
         };
-        let (rank, size, master) = own.with(comm.py(), facts)?;
+        let (rank, size, master, is_on_one_node) = own.with(comm.py(), facts)?;
         Ok(Controller {
             own,
             rank,
             size,
             master,
+            is_on_one_node,
         })
     }
 

@@ -41,7 +41,7 @@ fn build(py: Python<'_>, failure: Failure, object: Option<&str>) -> PyResult<PyE
         Ok::<_, PyErr>(py.import("mpisync._errors")?.unbind())
     })?;
     let class = module.bind(py).getattr(class_of(failure.kind))?;
-    let exception = class.call1((without_places(&failure.message),))?;
+    let exception = class.call1((in_python(&failure.message),))?;
     exception.setattr(intern!(py, "rank"), failure.rank)?;
     exception.setattr(intern!(py, "object"), object)?;
     exception.setattr(intern!(py, "reason"), failure.reason)?;
@@ -49,9 +49,11 @@ fn build(py: Python<'_>, failure: Failure, object: Option<&str>) -> PyResult<PyE
     Ok(PyErr::from_value(exception))
 }
 
-/// A message without the places of calls in the sources of this module. The names of the calls have those in the program.
-fn without_places(message: &str) -> String {
+/// A message for users of Python: without the places of calls in the sources of this module, as the names of the calls have those in
+/// the program; and without what a rank does in Rust when it ends.
+fn in_python(message: &str) -> String {
     const PLACE: &str = concat!(" at ", "python/src/");
+    let message = message.replace(" (its universe was dropped)", "");
     let mut parts = message.split(PLACE);
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {

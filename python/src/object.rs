@@ -122,8 +122,18 @@ impl<T: Object> Own<T> {
         py: Python<'_>,
         act: impl FnOnce(&mut T) -> Result<R, Failure>,
     ) -> PyResult<R> {
+        self.attempt(py, act)?
+            .map_err(|failure| self.exception(py, failure))
+    }
+
+    /// [`with`](Self::with), with a failure of `act` as the value.
+    pub fn attempt<R>(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&mut T) -> Result<R, Failure>,
+    ) -> PyResult<Result<R, Failure>> {
         let handle = self.handle(py)?;
-        catch(|| handle::with::<T, R>(handle, act)).map_err(|failure| self.exception(py, failure))
+        Ok(catch(|| handle::with::<T, R>(handle, act)))
     }
 
     /// Takes the object out of the table and closes it, unless `take` fails. Collective.

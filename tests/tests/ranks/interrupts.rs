@@ -78,8 +78,8 @@ fn beside(job: &Job, work: impl FnOnce()) {
 fn locks_are_interrupted(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut mutex = Mutex::new(&job.world).unwrap();
-    let held = (job.rank == 0).then(|| mutex.lock());
-    if let Some(held) = held {
+    if job.rank == 0 {
+        let held = mutex.lock();
         beside(job, || ());
         drop(held);
     } else {
@@ -92,8 +92,8 @@ fn locks_are_interrupted(job: &Job) {
         });
     }
     drop(mutex.lock());
-    let held = (job.rank == 0).then(|| ctrl.write());
-    if let Some(held) = held {
+    if job.rank == 0 {
+        let held = ctrl.write();
         beside(job, || ());
         drop(held);
     } else {
@@ -114,8 +114,8 @@ fn locks_are_interrupted(job: &Job) {
 fn a_queue_goes_on_without_an_interrupted_rank(job: &Job) {
     let mut mutex = Mutex::with_value(&job.world, 0_u64).unwrap();
     for _ in 0..3 {
-        let held = (job.rank == 0).then(|| mutex.lock());
-        if let Some(held) = held {
+        if job.rank == 0 {
+            let held = mutex.lock();
             beside(job, || ());
             drop(held);
         } else {
@@ -136,8 +136,8 @@ fn others_are_interrupted(job: &Job) {
     let channel = RemoteChannel::<u64>::new(&job.world, 1).unwrap();
     let mut batch = Batch::builder(&job.world).tasks(1).build().unwrap();
     let permit = (job.rank == 0).then(|| semaphore.acquire());
-    let task = (job.rank == 0).then(|| batch.next_task().unwrap().unwrap());
-    if let Some(task) = task {
+    if job.rank == 0 {
+        let task = batch.next_task().unwrap().unwrap();
         beside(job, || ());
         task.done().unwrap();
     } else {
@@ -211,8 +211,8 @@ fn short_waits_ask_nobody(job: &Job) {
         drop(mutex.lock());
     }
     let asked = ASKED.get();
-    let held = (job.rank == 0).then(|| mutex.lock());
-    if let Some(held) = held {
+    if job.rank == 0 {
+        let held = mutex.lock();
         beside(job, || std::thread::sleep(DELAY));
         drop(held);
     } else {
