@@ -1,20 +1,13 @@
 //! Arguments that C programs pass: checked once, before they are used.
 
-use crate::status::{Failure, mpisync_status};
+use mpisync_bindings::failure::Failure;
 use std::borrow::Cow;
 use std::ffi::{CStr, c_char, c_void};
 use std::ptr::NonNull;
 use std::slice;
-use std::time::Duration;
-
-/// An argument that cannot be used.
-#[cold]
-pub fn invalid(message: String) -> Failure {
-    Failure::new(mpisync_status::MPISYNC_ERR_ARGUMENT, message)
-}
 
 fn is_null(name: &str) -> Failure {
-    invalid(format!("`{name}` is NULL; pass a pointer to a variable"))
+    Failure::argument(format!("`{name}` is NULL; pass a pointer to a variable"))
 }
 
 /// A place for a result.
@@ -90,7 +83,7 @@ fn check_bytes(start: *const c_void, size: usize, name: &str) -> Result<(), Fail
         return Err(is_null(name));
     }
     if isize::try_from(size).is_err() {
-        return Err(invalid(format!(
+        return Err(Failure::argument(format!(
             "`{name}` has {size} bytes, which no memory has; pass its real size"
         )));
     }
@@ -135,7 +128,7 @@ pub unsafe fn text<'a>(text: *const c_char, name: &str) -> Result<Option<&'a str
     let text = unsafe { CStr::from_ptr(text) };
     match text.to_str() {
         Ok(text) => Ok(Some(text)),
-        Err(error) => Err(invalid(format!("`{name}` is not UTF-8: {error}"))),
+        Err(error) => Err(Failure::argument(format!("`{name}` is not UTF-8: {error}"))),
     }
 }
 
@@ -152,41 +145,10 @@ pub unsafe fn reason<'a>(reason: *const c_char) -> Option<Cow<'a, str>> {
     Some(unsafe { CStr::from_ptr(reason) }.to_string_lossy())
 }
 
-/// A time limit in seconds.
-pub fn limit(seconds: f64) -> Result<Duration, Failure> {
-    if seconds.is_nan() || seconds < 0.0 {
-        return Err(invalid(format!(
-            "`seconds` is {seconds}; pass 0 or more, or INFINITY to wait without a limit"
-        )));
-    }
-    Ok(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))
-}
-
-/// How long a call may wait.
-#[derive(Clone, Copy)]
-pub enum Wait {
-    /// Not at all, except for answers of other hosts.
-    Try,
-    /// For so long.
-    For(Duration),
-}
-
-impl Wait {
-    /// How long to wait for a lock for writing. Over several nodes a free one takes round trips, too, for
-    /// which a try waits as long as `WindowController::try_write` does.
-    pub fn for_writing(self, nodes: i32) -> Duration {
-        match self {
-            Wait::For(limit) => limit,
-            Wait::Try if nodes > 1 => Duration::from_millis(50),
-            Wait::Try => Duration::ZERO,
-        }
-    }
-}
-
 /// A number that is not negative.
 pub fn count<T: TryFrom<i64>>(number: i64, name: &str) -> Result<T, Failure> {
     T::try_from(number).map_err(|_| {
-        invalid(format!(
+        Failure::argument(format!(
             "`{name}` is {number}, which is negative or too large"
         ))
     })
@@ -196,25 +158,6 @@ pub fn count<T: TryFrom<i64>>(number: i64, name: &str) -> Result<T, Failure> {
 mod tests {
     use super::*;
     use std::ptr;
-
-    #[test]
-    fn limits_are_seconds() {
-        assert_eq!(limit(0.25).ok(), Some(Duration::from_millis(250)));
-        assert_eq!(limit(0.0).ok(), Some(Duration::ZERO));
-        assert_eq!(limit(f64::INFINITY).ok(), Some(Duration::MAX));
-        assert_eq!(limit(1e300).ok(), Some(Duration::MAX));
-        assert!(limit(-1.0).is_err());
-        assert!(limit(f64::NAN).is_err());
-    }
-
-    #[test]
-    fn a_try_has_time_for_round_trips_only() {
-        assert_eq!(Wait::Try.for_writing(1), Duration::ZERO);
-        assert_eq!(Wait::Try.for_writing(2), Duration::from_millis(50));
-        let limit = Duration::from_secs(3);
-        assert_eq!(Wait::For(limit).for_writing(1), limit);
-        assert_eq!(Wait::For(limit).for_writing(2), limit);
-    }
 
     #[test]
     fn null_is_an_error_or_nothing() {

@@ -1,11 +1,11 @@
 //! The barrier: all ranks wait for all.
 
-use crate::argument::limit;
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
 use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::Barrier;
+use mpisync_bindings::limit::limit;
 use std::ffi::{c_char, c_double};
 use std::time::Duration;
 
@@ -16,7 +16,6 @@ pub struct mpisync_barrier {
 
 impl Object for Barrier {
     type Opaque = mpisync_barrier;
-    const KIND: &'static str = "barrier";
 }
 
 /// Makes a barrier on `comm`. Collective. `name` is for messages, may be NULL, and is the same on all
@@ -68,7 +67,7 @@ pub extern "C" fn mpisync_barrier_wait_timeout(
 /// Frees the memory of the barrier on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_barrier_close(barrier: *mut mpisync_barrier) -> mpisync_status {
-    call(|| Ok(handle::remove::<Barrier>(barrier, |_| Ok(()))?.close()?))
+    call(|| Ok(handle::take::<Barrier>(barrier)?.close()?))
 }
 
 /// Drops the barrier on this rank. Local. As mpisync_controller_free().

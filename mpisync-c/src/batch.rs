@@ -3,11 +3,12 @@
 use crate::argument::{self, Out, count, text};
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{self, Held, Lend};
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::batch::{BatchError, Summary};
 use mpisync::{Batch, Task};
+use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::held::Held;
 use std::ffi::{c_char, c_int};
 
 /// Tasks that groups of ranks, the workers, take one after the other.
@@ -44,14 +45,8 @@ impl From<Summary> for mpisync_summary {
     }
 }
 
-impl Lend for Batch {
-    type Guard<'a> = Task<'a>;
-    const NAMES: (&'static str, &'static str) = ("batch", "a task");
-}
-
 impl Object for Held<Batch> {
     type Opaque = mpisync_batch;
-    const KIND: &'static str = "batch";
 }
 
 /// Makes a batch of `tasks` tasks on `comm`, for workers of `worker_size` ranks each. Collective.
@@ -122,7 +117,7 @@ pub unsafe extern "C" fn mpisync_batch_next_task(
         handle::with::<Held<Batch>, _>(batch, |held| {
             if !held.hold_some(|batch| Ok(batch.next_task()?))? {
                 let message = "no task is open now; tasks that run may become open again, so call mpisync_batch_wait_all".to_owned();
-                return Err(Failure::new(mpisync_status::MPISYNC_END, message));
+                return Err(Failure::new(Kind::End, message));
             }
             held.with_guard(|task| number.set(task.index() as i64))
         })
@@ -201,7 +196,7 @@ pub unsafe extern "C" fn mpisync_batch_wait_all(
 /// Frees the memory of the batch on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_batch_close(batch: *mut mpisync_batch) -> mpisync_status {
-    call(|| Ok(held::take_free::<Batch>(batch)?.close()?))
+    call(|| Ok(handle::take_free::<Batch>(batch)?.close()?))
 }
 
 /// Drops the batch on this rank. Local. A task that this rank has is open again, for other workers, if this

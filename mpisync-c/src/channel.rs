@@ -1,16 +1,13 @@
 //! The channel: a queue of messages of bytes.
-//!
-//! A channel of the library has messages of one type, whose size the compiler knows. Here the size is
-//! known at run time, so there is a channel for each of a few sizes, and a message begins with its
-//! length.
 
-use crate::argument::{Buffer, Out, Wait, bytes, count, invalid, limit};
+use crate::argument::{Buffer, Out, bytes, count};
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
-use mpi::topology::SimpleCommunicator;
-use mpisync::{ChannelError, RemoteChannel};
+use mpisync_bindings::byte_channel::{Arguments, ByteChannel};
+use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::limit::{Limit, limit};
 use std::ffi::{c_char, c_double, c_int, c_void};
 use std::time::Duration;
 
@@ -19,95 +16,8 @@ pub struct mpisync_channel {
     _opaque: [u8; 0],
 }
 
-/// The bytes of the length, with which a message begins.
-const LENGTH: usize = size_of::<u64>();
-
-/// A channel of messages of some size.
-trait AnyChannel {
-    /// How many bytes a message may have.
-    fn room(&self) -> usize;
-    /// The bytes have room in a message.
-    fn put(&self, bytes: &[u8], wait: Wait) -> Result<(), ChannelError>;
-    /// Calls `receive` with the bytes of a message, if one comes before the end of the stream.
-    fn take(&self, wait: Wait, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError>;
-    fn claim(&self, messages: u64);
-}
-
-impl<const SIZE: usize> AnyChannel for RemoteChannel<[u8; SIZE]> {
-    fn room(&self) -> usize {
-        SIZE - LENGTH
-    }
-
-    fn put(&self, bytes: &[u8], wait: Wait) -> Result<(), ChannelError> {
-        let mut message = [0; SIZE];
-        let (length, rest) = message.split_at_mut(LENGTH);
-        length.copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
-        rest[..bytes.len()].copy_from_slice(bytes);
-        match wait {
-            Wait::Try => self.try_put(message)?,
-            Wait::For(limit) => self.put_timeout(message, limit)?,
-        }
-        Ok(())
-    }
-
-    fn take(&self, wait: Wait, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError> {
-        let message = match wait {
-            Wait::Try => self.try_take()?,
-            Wait::For(limit) => self.take_timeout(limit)?,
-        };
-        let Some(message) = message else {
-            return Ok(false);
-        };
-        let (length, rest) = message.split_first_chunk().expect("there is a length");
-        receive(&rest[..u64::from_ne_bytes(*length) as usize]);
-        Ok(true)
-    }
-
-    fn claim(&self, messages: u64) {
-        RemoteChannel::claim(self, messages);
-    }
-}
-
-struct Arguments<'a> {
-    comm: &'a SimpleCommunicator,
-    name: &'a str,
-    root: i32,
-    capacity: usize,
-}
-
-impl Arguments<'_> {
-    /// Makes a channel of messages of the smallest size that suffices.
-    fn make(self, message_size: usize) -> Result<Channel, Failure> {
-        match message_size {
-            0..=56 => self.make_of::<64>(),
-            57..=248 => self.make_of::<256>(),
-            249..=1016 => self.make_of::<1024>(),
-            1017..=4088 => self.make_of::<4096>(),
-            4089..=16376 => self.make_of::<16384>(),
-            16377..=MOST => self.make_of::<65536>(),
-            _ => Err(invalid(format!(
-                "`message_size` is {message_size}, and a message has at most {MOST} bytes; put larger data into a region, and \
-                 send where it lies"
-            ))),
-        }
-    }
-
-    fn make_of<const SIZE: usize>(self) -> Result<Channel, Failure> {
-        let builder = RemoteChannel::<[u8; SIZE]>::builder(self.comm, self.capacity);
-        let channel = builder.root(self.root).name(self.name).build()?;
-        Ok(Channel(Box::new(channel)))
-    }
-}
-
-/// The most bytes of a message.
-const MOST: usize = 65536 - LENGTH;
-
-/// A channel that has a handle.
-pub struct Channel(Box<dyn AnyChannel>);
-
-impl Object for Channel {
+impl Object for ByteChannel {
     type Opaque = mpisync_channel;
-    const KIND: &'static str = "channel";
 }
 
 /// Makes a channel on `comm` that holds `capacity` messages of at most `message_size` bytes each.
@@ -134,14 +44,16 @@ pub unsafe extern "C" fn mpisync_channel_new(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        let Creation { comm, name, place } = unsafe { creation::<Channel>(comm, name, channel) }?;
+        let Creation { comm, name, place } =
+            unsafe { creation::<ByteChannel>(comm, name, channel) }?;
         let arguments = Arguments {
-            comm: &comm,
+            comm: Some(&comm),
             name,
             root,
             capacity,
+            message_size,
         };
-        handle::store(place, arguments.make(message_size)?)
+        handle::store(place, arguments.make()?)
     })
 }
 
@@ -159,8 +71,8 @@ pub unsafe extern "C" fn mpisync_channel_message_size(
     call(|| {
         // SAFETY: the caller promises what `Out` needs.
         let size = unsafe { Out::new(size, "size") }?;
-        size.set(handle::with::<Channel, _>(channel, |channel| {
-            Ok(channel.0.room())
+        size.set(handle::with::<ByteChannel, _>(channel, |channel| {
+            Ok(channel.room())
         })?);
         Ok(())
     })
@@ -170,23 +82,23 @@ pub unsafe extern "C" fn mpisync_channel_message_size(
 /// As for [`mpisync_channel_put`].
 unsafe fn put(
     channel: *mut mpisync_channel,
-    wait: Wait,
+    wait: Limit,
     message: *const c_void,
     size: usize,
 ) -> Result<(), Failure> {
     // SAFETY: the caller promises what `bytes` needs.
     let message = unsafe { bytes(message, size, "message") }?;
-    handle::with::<Channel, _>(channel, |channel| {
-        let room = channel.0.room();
+    handle::with::<ByteChannel, _>(channel, |channel| {
+        let room = channel.room();
         if message.len() > room {
             return Err(Failure::new(
-                mpisync_status::MPISYNC_ERR_SIZE,
+                Kind::Size,
                 format!(
                     "the message has {size} bytes, and the channel takes {room}; make the channel with a larger `message_size`"
                 ),
             ));
         }
-        Ok(channel.0.put(message, wait)?)
+        Ok(channel.put(message, wait)?)
     })
 }
 
@@ -205,7 +117,7 @@ pub unsafe extern "C" fn mpisync_channel_put(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { put(channel, Wait::For(Duration::MAX), message, size) }
+        unsafe { put(channel, Limit::For(Duration::MAX), message, size) }
     })
 }
 
@@ -224,7 +136,7 @@ pub unsafe extern "C" fn mpisync_channel_try_put(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { put(channel, Wait::Try, message, size) }
+        unsafe { put(channel, Limit::Try, message, size) }
     })
 }
 
@@ -243,7 +155,7 @@ pub unsafe extern "C" fn mpisync_channel_put_timeout(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { put(channel, Wait::For(limit(seconds)?), message, size) }
+        unsafe { put(channel, Limit::For(limit(seconds)?), message, size) }
     })
 }
 
@@ -251,7 +163,7 @@ pub unsafe extern "C" fn mpisync_channel_put_timeout(
 /// As for [`mpisync_channel_take`].
 unsafe fn take(
     channel: *mut mpisync_channel,
-    wait: Wait,
+    wait: Limit,
     buffer: *mut c_void,
     capacity: usize,
     size: *mut usize,
@@ -263,11 +175,11 @@ unsafe fn take(
             Out::new(size, "size")?,
         )
     };
-    handle::with::<Channel, _>(channel, |channel| {
-        let (needed, has) = (channel.0.room(), buffer.size());
+    handle::with::<ByteChannel, _>(channel, |channel| {
+        let (needed, has) = (channel.room(), buffer.size());
         if has < needed {
             return Err(Failure::new(
-                mpisync_status::MPISYNC_ERR_SIZE,
+                Kind::Size,
                 format!(
                     "the buffer has {has} bytes, and a message may have {needed}; pass a buffer of \
                      `mpisync_channel_message_size`"
@@ -275,13 +187,13 @@ unsafe fn take(
             ));
         }
         let mut length = 0;
-        let taken = channel.0.take(wait, &mut |message| {
+        let taken = channel.take(wait, &mut |message| {
             buffer.fill(message);
             length = message.len();
         })?;
         if !taken {
             let message = "the stream has ended: no rank puts messages any more".to_owned();
-            return Err(Failure::new(mpisync_status::MPISYNC_END, message));
+            return Err(Failure::new(Kind::End, message));
         }
         size.set(length);
         Ok(())
@@ -310,7 +222,7 @@ pub unsafe extern "C" fn mpisync_channel_take(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { take(channel, Wait::For(Duration::MAX), buffer, capacity, size) }
+        unsafe { take(channel, Limit::For(Duration::MAX), buffer, capacity, size) }
     })
 }
 
@@ -334,7 +246,7 @@ pub unsafe extern "C" fn mpisync_channel_try_take(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { take(channel, Wait::Try, buffer, capacity, size) }
+        unsafe { take(channel, Limit::Try, buffer, capacity, size) }
     })
 }
 
@@ -356,7 +268,7 @@ pub unsafe extern "C" fn mpisync_channel_take_timeout(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { take(channel, Wait::For(limit(seconds)?), buffer, capacity, size) }
+        unsafe { take(channel, Limit::For(limit(seconds)?), buffer, capacity, size) }
     })
 }
 
@@ -375,8 +287,8 @@ pub extern "C" fn mpisync_channel_claim(
 ) -> mpisync_status {
     call(|| {
         let messages = count(messages, "messages")?;
-        handle::with::<Channel, _>(channel, |channel| {
-            channel.0.claim(messages);
+        handle::with::<ByteChannel, _>(channel, |channel| {
+            channel.claim(messages);
             Ok(())
         })
     })
@@ -389,5 +301,5 @@ pub extern "C" fn mpisync_channel_claim(
 /// Errors: MPISYNC_ERR_HANDLE.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_channel_free(channel: *mut mpisync_channel) -> mpisync_status {
-    call(|| handle::free::<Channel>(channel))
+    call(|| handle::free::<ByteChannel>(channel))
 }

@@ -1,19 +1,11 @@
 //! Communicators of C programs.
 
-use crate::argument::{Out, invalid, text};
+use crate::argument::{Out, text};
 use crate::handle::Object;
-use crate::status::{Failure, mpisync_status};
-use mpi::Threading;
-use mpi::environment::threading_support;
-use mpi::ffi::{self, MPI_Comm};
-use mpi::topology::SimpleCommunicator;
-use mpi::traits::FromRaw;
-use mpisync::CreateError;
+use mpi::ffi::MPI_Comm;
+use mpisync_bindings::comm::{Borrowed, borrow};
+use mpisync_bindings::failure::Failure;
 use std::ffi::c_char;
-use std::mem::ManuallyDrop;
-
-/// A communicator that the C program keeps and frees.
-pub type Borrowed = ManuallyDrop<SimpleCommunicator>;
 
 /// The arguments that all objects are made with.
 pub struct Creation<'a, T: Object> {
@@ -43,72 +35,4 @@ pub unsafe fn creation<'a, T: Object>(
             place: Out::new(handle, T::KIND)?,
         })
     }
-}
-
-/// Checks a communicator.
-///
-/// # Safety
-/// `MPI_COMM_NULL`, or a communicator that was not freed and is not freed before the value is dropped.
-unsafe fn borrow(comm: MPI_Comm) -> Result<Borrowed, Failure> {
-    check_running()?;
-    check_thread()?;
-    // SAFETY: constants of MPI, and calls of an initialized MPI with a communicator that is valid, as
-    // the caller promises.
-    unsafe {
-        if comm == ffi::RSMPI_COMM_NULL {
-            return Err(invalid(
-                "`comm` is MPI_COMM_NULL; only the ranks of a communicator make objects on it"
-                    .into(),
-            ));
-        }
-        if comm == ffi::RSMPI_COMM_WORLD {
-            return Ok(ManuallyDrop::new(SimpleCommunicator::world()));
-        }
-        let mut is_inter = 0;
-        if ffi::MPI_Comm_test_inter(comm, &mut is_inter) != ffi::MPI_SUCCESS as i32 {
-            return Err(invalid("`comm` is not a communicator".into()));
-        }
-        if is_inter != 0 {
-            return Err(invalid(
-                "`comm` is an inter-communicator; pass what MPI_Intercomm_merge returns".into(),
-            ));
-        }
-        if comm == ffi::RSMPI_COMM_SELF {
-            return Ok(ManuallyDrop::new(SimpleCommunicator::self_comm()));
-        }
-        Ok(ManuallyDrop::new(SimpleCommunicator::from_raw(comm)))
-    }
-}
-
-/// Checks that this thread may call MPI, which runs. The library checks the same before it makes an
-/// object, and this is before the first call here.
-fn check_thread() -> Result<(), Failure> {
-    let mut is_main = 0;
-    // SAFETY: MPI runs, and any thread may ask this (MPI 4.1, 11.6.2).
-    unsafe { ffi::MPI_Is_thread_main(&mut is_main) };
-    let provided = threading_support();
-    if is_main != 0 || provided >= Threading::Serialized {
-        return Ok(());
-    }
-    let provided = format!("{provided:?}");
-    Err(CreateError::WrongThread { provided }.into())
-}
-
-/// Checks that MPI runs.
-pub fn check_running() -> Result<(), Failure> {
-    let (mut initialized, mut finalized) = (0, 0);
-    // SAFETY: these two may be called at any time (MPI 4.1, 11.4.1 and 11.2.2).
-    unsafe {
-        ffi::MPI_Initialized(&mut initialized);
-        ffi::MPI_Finalized(&mut finalized);
-    }
-    let message = match (initialized, finalized) {
-        (0, _) => "MPI is not initialized; call MPI_Init_thread or mpisync_init first",
-        (_, 0) => return Ok(()),
-        _ => "MPI is finalized; make and use objects before MPI_Finalize",
-    };
-    Err(Failure::new(
-        mpisync_status::MPISYNC_ERR_FINALIZED,
-        message.to_owned(),
-    ))
 }

@@ -1,12 +1,15 @@
 //! The controller: a reader-writer lock, and calls in which one rank writes for all.
 
-use crate::argument::{Buffer, Out, Wait, limit, reason};
+use crate::argument::{Buffer, Out, reason};
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{self, Held, Lend};
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
-use mpisync::{Access, ReadGuard, WindowController, WriteGuard};
+use mpisync::{Access, WindowController};
+use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::held::Held;
+use mpisync_bindings::limit::{Limit, limit};
+use mpisync_bindings::objects::{Call, ControllerGuard as Guard};
 use std::ffi::{c_char, c_double, c_int, c_void};
 use std::time::Duration;
 
@@ -15,36 +18,8 @@ pub struct mpisync_controller {
     _opaque: [u8; 0],
 }
 
-/// What a rank holds of a controller.
-pub enum Guard<'a> {
-    /// The lock for reading.
-    Read(ReadGuard<'a>),
-    /// The lock for writing.
-    Write(WriteGuard<'a>),
-    /// A call in which one rank writes.
-    Call(Call<'a>),
-}
-
-/// A call in which one rank writes. Dropping it does not wait for the writer.
-pub struct Call<'a>(Option<Access<'a>>);
-
-impl Drop for Call<'_> {
-    fn drop(&mut self) {
-        // Dropping the fence itself would wait.
-        if let Some(Access::Excluded(fence)) = self.0.take() {
-            fence.skip();
-        }
-    }
-}
-
-impl Lend for WindowController {
-    type Guard<'a> = Guard<'a>;
-    const NAMES: (&'static str, &'static str) = ("controller", "the lock, or a single write,");
-}
-
 impl Object for Held<WindowController> {
     type Opaque = mpisync_controller;
-    const KIND: &'static str = "controller";
 }
 
 type Controller = Held<WindowController>;
@@ -88,7 +63,7 @@ fn lock_read(controller: *mut mpisync_controller, limit: Duration) -> Result<(),
     })
 }
 
-fn lock_write(controller: *mut mpisync_controller, wait: Wait) -> Result<(), Failure> {
+fn lock_write(controller: *mut mpisync_controller, wait: Limit) -> Result<(), Failure> {
     handle::with::<Controller, _>(controller, |held| {
         held.hold(|ctrl| {
             let limit = wait.for_writing(ctrl.nodes());
@@ -137,7 +112,7 @@ pub extern "C" fn mpisync_controller_read_lock_timeout(
 pub extern "C" fn mpisync_controller_write_lock(
     controller: *mut mpisync_controller,
 ) -> mpisync_status {
-    call(|| lock_write(controller, Wait::For(Duration::MAX)))
+    call(|| lock_write(controller, Limit::For(Duration::MAX)))
 }
 
 /// Takes the lock for writing if no other rank holds it. Not collective. Does not wait, except for a few
@@ -148,7 +123,7 @@ pub extern "C" fn mpisync_controller_write_lock(
 pub extern "C" fn mpisync_controller_try_write_lock(
     controller: *mut mpisync_controller,
 ) -> mpisync_status {
-    call(|| lock_write(controller, Wait::Try).map_err(Failure::busy_at_once))
+    call(|| lock_write(controller, Limit::Try).map_err(Failure::busy_at_once))
 }
 
 /// Takes the lock for writing; waits for at most `seconds`, which may be INFINITY. Not collective.
@@ -159,7 +134,7 @@ pub extern "C" fn mpisync_controller_write_lock_timeout(
     controller: *mut mpisync_controller,
     seconds: c_double,
 ) -> mpisync_status {
-    call(|| lock_write(controller, Wait::For(limit(seconds)?)))
+    call(|| lock_write(controller, Limit::For(limit(seconds)?)))
 }
 
 /// Releases the lock that this rank took for reading or writing. Local.
@@ -184,7 +159,7 @@ pub extern "C" fn mpisync_controller_unlock(controller: *mut mpisync_controller)
 #[cold]
 fn has_begun() -> Failure {
     let message = "a single write has begun on this rank, and no lock is held besides; call mpisync_single_write_end";
-    Failure::new(mpisync_status::MPISYNC_ERR_HELD, message.to_owned())
+    Failure::new(Kind::Held, message.to_owned())
 }
 
 /// Turns the lock for writing into one for reading; no other rank writes in between. Local.
@@ -213,7 +188,7 @@ pub extern "C" fn mpisync_controller_downgrade(
 
 #[cold]
 fn not_held(message: &str) -> Failure {
-    Failure::new(mpisync_status::MPISYNC_ERR_NOT_HELD, message.to_owned())
+    Failure::new(Kind::NotHeld, message.to_owned())
 }
 
 /// Takes the lock for writing over from a rank that died while it held it, in order to repair what
@@ -280,10 +255,10 @@ pub unsafe extern "C" fn mpisync_single_write_begin(
             held.hold(|ctrl| {
                 let writer = if writer == -1 { ctrl.master() } else { writer };
                 let access = ctrl.on(writer)?.single_write_timeout(Duration::MAX)?;
-                Ok(Guard::Call(Call(Some(access))))
+                Ok(Guard::Call(Call::new(access)))
             })?;
             held.with_guard(|guard| {
-                let is_writer = matches!(guard, Guard::Call(Call(Some(Access::Writer(_)))));
+                let is_writer = matches!(guard, Guard::Call(call) if call.is_writer());
                 writes.set(is_writer.into());
             })
         })
@@ -331,8 +306,8 @@ pub unsafe extern "C" fn mpisync_single_write_end(
 }
 
 /// Ends a single write.
-fn end(mut call: Call<'_>, failure: Option<&str>, data: &Buffer) -> Result<(), Failure> {
-    match (call.0.take().expect("it is taken here only"), failure) {
+fn end(call: Call<'_>, failure: Option<&str>, data: &Buffer) -> Result<(), Failure> {
+    match (call.into_access(), failure) {
         (Access::Writer(fence), None) => {
             // SAFETY: the program promises that the bytes that the writer shares are initialized. It
             // does not change them meanwhile, and nothing here writes to them.
@@ -351,7 +326,7 @@ fn end(mut call: Call<'_>, failure: Option<&str>, data: &Buffer) -> Result<(), F
                 shared.len(),
                 data.size()
             );
-            Err(Failure::new(mpisync_status::MPISYNC_ERR_SIZE, message))
+            Err(Failure::new(Kind::Size, message))
         }
     }
 }
@@ -363,7 +338,7 @@ fn end(mut call: Call<'_>, failure: Option<&str>, data: &Buffer) -> Result<(), F
 /// MPISYNC_ERR_RANK_ENDED, MPISYNC_ERR_FINALIZED.
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_controller_close(controller: *mut mpisync_controller) -> mpisync_status {
-    call(|| Ok(held::take_free::<WindowController>(controller)?.close()?))
+    call(|| Ok(handle::take_free::<WindowController>(controller)?.close()?))
 }
 
 /// Drops the controller on this rank, and releases what this rank holds of it. Local. The other ranks

@@ -1,11 +1,12 @@
 //! The counter: numbers that are given out once.
 
-use crate::argument::{Out, count, invalid};
+use crate::argument::{Out, count};
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
-use mpisync::Counter;
+use mpisync_bindings::failure::Failure;
+use mpisync_bindings::objects::Numbers;
 use std::ffi::{c_char, c_int};
 
 /// A number that all ranks increment together.
@@ -13,11 +14,8 @@ pub struct mpisync_counter {
     _opaque: [u8; 0],
 }
 
-type Numbers = Counter<i64>;
-
 impl Object for Numbers {
     type Opaque = mpisync_counter;
-    const KIND: &'static str = "counter";
 }
 
 /// Makes a counter on `comm` that begins with `start` and counts in steps of 1. Collective. `name` is
@@ -93,7 +91,7 @@ pub unsafe extern "C" fn mpisync_counter_reserve(
         take(counter, first, |counter| {
             let numbers = count(numbers, "numbers")?;
             let reserved = counter.try_reserve(numbers)?.next();
-            reserved.ok_or_else(|| invalid("`numbers` is 0; take 1 at least".into()))
+            reserved.ok_or_else(|| Failure::argument("`numbers` is 0; take 1 at least".into()))
         })
     })
 }
@@ -120,7 +118,7 @@ pub unsafe extern "C" fn mpisync_counter_add(
 /// Frees the memory of the counter on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_counter_close(counter: *mut mpisync_counter) -> mpisync_status {
-    call(|| Ok(handle::remove::<Numbers>(counter, |_| Ok(()))?.close()?))
+    call(|| Ok(handle::take::<Numbers>(counter)?.close()?))
 }
 
 /// Drops the counter on this rank. Local. As mpisync_controller_free().

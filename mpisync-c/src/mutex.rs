@@ -1,12 +1,13 @@
 //! The mutex: a lock granted in the order of arrival.
 
-use crate::argument::limit;
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{self, Held, Lend};
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
-use mpisync::{Mutex, MutexGuard};
+use mpisync::Mutex;
+use mpisync_bindings::failure::Failure;
+use mpisync_bindings::held::Held;
+use mpisync_bindings::limit::limit;
 use std::ffi::{c_char, c_double, c_int};
 use std::time::Duration;
 
@@ -15,14 +16,8 @@ pub struct mpisync_mutex {
     _opaque: [u8; 0],
 }
 
-impl Lend for Mutex {
-    type Guard<'a> = MutexGuard<'a>;
-    const NAMES: (&'static str, &'static str) = ("mutex", "the lock");
-}
-
 impl Object for Held<Mutex> {
     type Opaque = mpisync_mutex;
-    const KIND: &'static str = "mutex";
 }
 
 /// Makes a mutex on `comm`. Collective. `name` is for messages, and may be NULL. `root` is the rank on
@@ -107,7 +102,7 @@ pub extern "C" fn mpisync_mutex_clear_poison(mutex: *mut mpisync_mutex) -> mpisy
 /// Frees the memory of the mutex on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_mutex_close(mutex: *mut mpisync_mutex) -> mpisync_status {
-    call(|| Ok(held::take_free::<Mutex>(mutex)?.close()?))
+    call(|| Ok(handle::take_free::<Mutex>(mutex)?.close()?))
 }
 
 /// Drops the mutex on this rank, and releases it. Local. As mpisync_controller_free().

@@ -1,8 +1,9 @@
 //! The beginning and the end of MPI, and the version.
 
-use crate::comm;
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpisync::Universe;
+use mpisync_bindings::comm;
+use mpisync_bindings::failure::{Failure, Kind};
 use std::cell::RefCell;
 use std::ffi::c_char;
 use std::mem;
@@ -26,9 +27,9 @@ thread_local! {
 pub extern "C" fn mpisync_init() -> mpisync_status {
     call(|| {
         let universe = mpisync::initialize().ok_or_else(|| {
-            let status = mpisync_status::MPISYNC_ERR_ARGUMENT;
+            let kind = Kind::Argument;
             let message = "MPI was initialized before; leave out MPI_Init, or mpisync_init";
-            Failure::new(status, message.to_owned())
+            Failure::new(kind, message.to_owned())
         })?;
         UNIVERSE.with(|kept| *kept.borrow_mut() = Some(universe));
         Ok(())
@@ -45,10 +46,10 @@ pub extern "C" fn mpisync_finalize() -> mpisync_status {
     call(|| {
         let universe = UNIVERSE.with(|kept| kept.borrow_mut().take());
         let universe = universe.ok_or_else(|| {
-            let status = mpisync_status::MPISYNC_ERR_FINALIZED;
+            let kind = Kind::Finalized;
             let message = "this thread has not initialized MPI by mpisync_init, or has finalized it; after MPI_Init call \
                            MPI_Finalize";
-            Failure::new(status, message.to_owned())
+            Failure::new(kind, message.to_owned())
         })?;
         if let Err(finalized) = comm::check_running() {
             // Dropping it would finalize MPI again.

@@ -1,13 +1,14 @@
 //! The region: items in memory that the ranks of a node share.
 
-use crate::argument::{Out, Wait, limit};
+use crate::argument::Out;
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{self, Held, Lend};
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
-use mpisync::ndarray::Ix2;
-use mpisync::{Region, RegionReadGuard, RegionWriteGuard};
+use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::held::Held;
+use mpisync_bindings::limit::{Limit, limit};
+use mpisync_bindings::objects::{Items, RegionGuard as Guard};
 use std::ffi::{c_char, c_double, c_void};
 use std::time::Duration;
 
@@ -17,25 +18,8 @@ pub struct mpisync_region {
     _opaque: [u8; 0],
 }
 
-/// One row of bytes for each item, so that the ranks compare both the number of items and their size.
-type Items = Region<u8, Ix2>;
-
-/// What a rank holds of a region.
-pub enum Guard<'a> {
-    /// The lock for reading.
-    Read(RegionReadGuard<'a, u8, Ix2>),
-    /// The lock for writing.
-    Write(RegionWriteGuard<'a, u8, Ix2>),
-}
-
-impl Lend for Items {
-    type Guard<'a> = Guard<'a>;
-    const NAMES: (&'static str, &'static str) = ("region", "the lock");
-}
-
 impl Object for Held<Items> {
     type Opaque = mpisync_region;
-    const KIND: &'static str = "region";
 }
 
 /// Makes a region of `items` items of `item_size` bytes on `comm`, all of whose bytes are 0.
@@ -89,7 +73,7 @@ unsafe fn lock_read(
 /// As for [`mpisync_region_write_lock`].
 unsafe fn lock_write(
     region: *mut mpisync_region,
-    wait: Wait,
+    wait: Limit,
     size: usize,
     data: *mut *mut c_void,
 ) -> Result<(), Failure> {
@@ -116,7 +100,7 @@ fn check_size(held: &mut Held<Items>, size: usize) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(
-        mpisync_status::MPISYNC_ERR_SIZE,
+        Kind::Size,
         format!(
             "the region has {has} bytes, and `size` is {size}; use fewer, or make a larger region"
         ),
@@ -199,7 +183,7 @@ pub unsafe extern "C" fn mpisync_region_write_lock(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { lock_write(region, Wait::For(Duration::MAX), size, data) }
+        unsafe { lock_write(region, Limit::For(Duration::MAX), size, data) }
     })
 }
 
@@ -218,7 +202,7 @@ pub unsafe extern "C" fn mpisync_region_try_write_lock(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { lock_write(region, Wait::Try, size, data) }.map_err(Failure::busy_at_once)
+        unsafe { lock_write(region, Limit::Try, size, data) }.map_err(Failure::busy_at_once)
     })
 }
 
@@ -237,7 +221,7 @@ pub unsafe extern "C" fn mpisync_region_write_lock_timeout(
 ) -> mpisync_status {
     call(|| {
         // SAFETY: the caller promises what this needs.
-        unsafe { lock_write(region, Wait::For(limit(seconds)?), size, data) }
+        unsafe { lock_write(region, Limit::For(limit(seconds)?), size, data) }
     })
 }
 
@@ -278,7 +262,7 @@ pub extern "C" fn mpisync_region_clear_poison(region: *mut mpisync_region) -> mp
 /// Frees the memory of the region on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_region_close(region: *mut mpisync_region) -> mpisync_status {
-    call(|| Ok(held::take_free::<Items>(region)?.close()?))
+    call(|| Ok(handle::take_free::<Items>(region)?.close()?))
 }
 
 /// Drops the region on this rank, and releases it. Local, unless this rank holds the lock for writing of a

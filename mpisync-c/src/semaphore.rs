@@ -1,13 +1,14 @@
 //! The semaphore: a limited number of permits.
 
-use crate::argument::{count, limit};
+use crate::argument::count;
 use crate::comm::{Creation, creation};
 use crate::handle::{self, Object};
-use crate::held::{self, Held, Lend};
-use crate::status::{Failure, call, mpisync_status};
+use crate::status::{call, mpisync_status};
 use mpi::ffi::MPI_Comm;
 use mpisync::Semaphore;
-use mpisync::sync::Permit;
+use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::held::Held;
+use mpisync_bindings::limit::limit;
 use std::ffi::{c_char, c_double, c_int};
 use std::time::Duration;
 
@@ -16,16 +17,8 @@ pub struct mpisync_semaphore {
     _opaque: [u8; 0],
 }
 
-impl Lend for Semaphore {
-    /// One for each call that took some.
-    type Guard<'a> = Vec<Permit<'a>>;
-    const NAMES: (&'static str, &'static str) = ("semaphore", "permits");
-    const LENDS_SEVERAL: bool = true;
-}
-
 impl Object for Held<Semaphore> {
     type Opaque = mpisync_semaphore;
-    const KIND: &'static str = "semaphore";
 }
 
 /// Makes a semaphore with a number of permits on `comm`. Collective. `name` is for messages, and may
@@ -126,11 +119,11 @@ pub extern "C" fn mpisync_semaphore_release(
                 place.is_some()
             })?;
             is_released.then_some(()).ok_or_else(|| {
-                let status = mpisync_status::MPISYNC_ERR_NOT_HELD;
+                let kind = Kind::NotHeld;
                 let message = format!(
                     "this rank has not taken {permits} permits in one call; release as many as a call has acquired"
                 );
-                Failure::new(status, message)
+                Failure::new(kind, message)
             })
         })
     })
@@ -155,7 +148,7 @@ pub extern "C" fn mpisync_semaphore_clear_poison(
 /// Frees the memory of the semaphore on all ranks. Collective. As mpisync_controller_close().
 #[unsafe(no_mangle)]
 pub extern "C" fn mpisync_semaphore_close(semaphore: *mut mpisync_semaphore) -> mpisync_status {
-    call(|| Ok(held::take_free::<Semaphore>(semaphore)?.close()?))
+    call(|| Ok(handle::take_free::<Semaphore>(semaphore)?.close()?))
 }
 
 /// Drops the semaphore on this rank, and gives its permits back. Local. As mpisync_controller_free().

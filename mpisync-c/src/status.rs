@@ -1,13 +1,8 @@
 //! What functions return: a status, and for those that are not `MPISYNC_OK` a message.
 
-use crate::argument::invalid;
-use mpisync::batch::BatchError;
-use mpisync::sync::{BarrierError, CounterError, SemaphoreError};
-use mpisync::{ChannelError, CollectiveError, CreateError, LockError};
-use std::any::Any;
+use mpisync_bindings::failure::{Failure, Kind, catch};
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 /// What a function returns. MPISYNC_BUSY, MPISYNC_TIMEOUT and MPISYNC_END are answers rather than
 /// errors: nothing was taken, put, locked or made. But after MPISYNC_TIMEOUT of a barrier this rank has
@@ -70,51 +65,33 @@ pub enum mpisync_status {
 
 use mpisync_status as Status;
 
-/// Why a call has failed.
-#[derive(Debug)]
-pub struct Failure {
-    status: Status,
-    message: String,
-    rank: c_int,
-}
-
-impl Failure {
-    /// A failure that no other rank has caused.
-    pub fn new(status: Status, message: String) -> Self {
-        let rank = -1;
-        Failure {
-            status,
-            message,
-            rank,
+impl From<Kind> for Status {
+    fn from(kind: Kind) -> Self {
+        match kind {
+            Kind::Busy => Status::MPISYNC_BUSY,
+            Kind::Timeout => Status::MPISYNC_TIMEOUT,
+            Kind::End => Status::MPISYNC_END,
+            Kind::Argument => Status::MPISYNC_ERR_ARGUMENT,
+            Kind::Handle => Status::MPISYNC_ERR_HANDLE,
+            Kind::Held => Status::MPISYNC_ERR_HELD,
+            Kind::NotHeld => Status::MPISYNC_ERR_NOT_HELD,
+            Kind::Size => Status::MPISYNC_ERR_SIZE,
+            Kind::Finalized => Status::MPISYNC_ERR_FINALIZED,
+            Kind::Memory => Status::MPISYNC_ERR_MEMORY,
+            Kind::Create => Status::MPISYNC_ERR_CREATE,
+            Kind::Diverged => Status::MPISYNC_ERR_DIVERGED,
+            Kind::RankDied => Status::MPISYNC_ERR_RANK_DIED,
+            Kind::RankEnded => Status::MPISYNC_ERR_RANK_ENDED,
+            Kind::Poisoned => Status::MPISYNC_ERR_POISONED,
+            Kind::HostSilent => Status::MPISYNC_ERR_HOST_SILENT,
+            Kind::Deadlock => Status::MPISYNC_ERR_DEADLOCK,
+            Kind::WriterFailed => Status::MPISYNC_ERR_WRITER_FAILED,
+            Kind::Closed => Status::MPISYNC_ERR_CLOSED,
+            Kind::UsedUp => Status::MPISYNC_ERR_USED_UP,
+            Kind::Task => Status::MPISYNC_ERR_TASK,
+            // No C program can ask for an interruption.
+            Kind::Interrupted | Kind::Internal => Status::MPISYNC_ERR_INTERNAL,
         }
-    }
-
-    fn of(status: Status, error: &impl std::error::Error, rank: Option<i32>) -> Self {
-        Failure {
-            status,
-            message: error.to_string(),
-            rank: rank.unwrap_or(-1),
-        }
-    }
-
-    fn of_panic(panic: &(dyn Any + Send)) -> Self {
-        let text = panic.downcast_ref::<&str>().copied();
-        let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-        let text = text.unwrap_or("a panic without a message");
-        Self::new(Status::MPISYNC_ERR_INTERNAL, text.to_owned())
-    }
-
-    /// The status.
-    pub fn status(&self) -> Status {
-        self.status
-    }
-
-    /// For a `try` function: a timeout is the answer that it is not possible now.
-    pub fn busy_at_once(mut self) -> Self {
-        if self.status == Status::MPISYNC_TIMEOUT {
-            self.status = Status::MPISYNC_BUSY;
-        }
-        self
     }
 }
 
@@ -134,9 +111,7 @@ thread_local! {
 
 /// Runs the body of a function. Keeps the message if it fails; a panic is a failure.
 pub fn call(body: impl FnOnce() -> Result<(), Failure>) -> Status {
-    // What a panic leaves behind half done is an object of the library, which recovers from that.
-    let outcome = catch_unwind(AssertUnwindSafe(body));
-    match outcome.unwrap_or_else(|panic| Err(Failure::of_panic(&*panic))) {
+    match catch(body) {
         Ok(()) => Status::MPISYNC_OK,
         Err(failure) => keep(failure),
     }
@@ -144,15 +119,11 @@ pub fn call(body: impl FnOnce() -> Result<(), Failure>) -> Status {
 
 #[cold]
 fn keep(failure: Failure) -> Status {
-    let Failure {
-        status,
-        message,
-        rank,
-    } = failure;
-    let message = CString::new(message.replace('\0', " ")).ok();
+    let message = CString::new(failure.message.replace('\0', " ")).ok();
+    let rank = failure.rank.unwrap_or(-1);
     // At the end of a thread the variable may be gone.
     let _ = LAST.try_with(|last| *last.borrow_mut() = Last { message, rank });
-    status
+    failure.kind.into()
 }
 
 /// The message of the last call of this thread that did not return MPISYNC_OK: what went wrong, and
@@ -201,164 +172,10 @@ fn name(status: c_int) -> &'static CStr {
     c"unknown status"
 }
 
-impl From<LockError> for Failure {
-    fn from(error: LockError) -> Self {
-        let (status, rank) = match &error {
-            LockError::Timeout { .. } => (Status::MPISYNC_TIMEOUT, None),
-            LockError::HolderDied { rank } => (Status::MPISYNC_ERR_POISONED, Some(*rank)),
-            LockError::HolderEnded { rank } => (Status::MPISYNC_ERR_RANK_ENDED, Some(*rank)),
-            LockError::LeaderDied { rank } => (Status::MPISYNC_ERR_RANK_DIED, Some(*rank)),
-            LockError::HostSilent { ranks } => {
-                (Status::MPISYNC_ERR_HOST_SILENT, Some(ranks.leader()))
-            }
-            LockError::Deadlock { .. } | LockError::Alone => (Status::MPISYNC_ERR_DEADLOCK, None),
-            LockError::Finalized => (Status::MPISYNC_ERR_FINALIZED, None),
-            _ => (Status::MPISYNC_ERR_INTERNAL, None),
-        };
-        Failure::of(status, &error, rank)
-    }
-}
-
-impl From<CollectiveError> for Failure {
-    fn from(error: CollectiveError) -> Self {
-        use CollectiveError as Error;
-        let (status, rank) = match &error {
-            Error::WriterFailed { rank, .. }
-            | Error::WriterPanicked { rank, .. }
-            | Error::Unshared { rank, .. }
-            | Error::Failed { rank, .. }
-            | Error::Panicked { rank, .. } => (Status::MPISYNC_ERR_WRITER_FAILED, Some(*rank)),
-            Error::LengthMismatch { writer, .. } => (Status::MPISYNC_ERR_SIZE, Some(*writer)),
-            Error::WriterMismatch { rank, .. }
-            | Error::Diverged { rank, .. }
-            | Error::OutOfStep { rank, .. } => (Status::MPISYNC_ERR_DIVERGED, Some(*rank)),
-            Error::TypeMismatch { writer, .. } => (Status::MPISYNC_ERR_DIVERGED, Some(*writer)),
-            Error::RankDied { rank } => (Status::MPISYNC_ERR_RANK_DIED, Some(*rank)),
-            Error::RankEnded { rank, .. } | Error::RankLeft { rank } => {
-                (Status::MPISYNC_ERR_RANK_ENDED, Some(*rank))
-            }
-            Error::NoSuchRank { .. } => (Status::MPISYNC_ERR_ARGUMENT, None),
-            Error::Timeout { .. } => (Status::MPISYNC_TIMEOUT, None),
-            Error::Lock(lock) => return lock.clone().into(),
-            _ => (Status::MPISYNC_ERR_INTERNAL, None),
-        };
-        Failure::of(status, &error, rank)
-    }
-}
-
-impl From<CreateError> for Failure {
-    fn from(error: CreateError) -> Self {
-        use CreateError as Error;
-        let (status, rank) = match &error {
-            Error::NotInitialized | Error::Finalized => (Status::MPISYNC_ERR_FINALIZED, None),
-            Error::InterCommunicator
-            | Error::RankOutOfRange { .. }
-            | Error::Capacity { .. }
-            | Error::TaskLimit { .. }
-            | Error::NameTooLong { .. }
-            | Error::Shape { .. }
-            | Error::Permits { .. }
-            | Error::ZeroStep
-            | Error::WorkerSizes { .. }
-            | Error::NoTasks
-            | Error::TooManyTasks { .. } => (Status::MPISYNC_ERR_ARGUMENT, None),
-            Error::Diverged { rank, .. }
-            | Error::ArgumentsDiffer { rank, .. }
-            | Error::LengthsDiffer { rank, .. } => (Status::MPISYNC_ERR_DIVERGED, Some(*rank)),
-            Error::RankDied { rank } => (Status::MPISYNC_ERR_RANK_DIED, Some(*rank)),
-            Error::RankEnded { rank, .. } => (Status::MPISYNC_ERR_RANK_ENDED, Some(*rank)),
-            Error::HostSilent { ranks } => (Status::MPISYNC_ERR_HOST_SILENT, Some(ranks.leader())),
-            Error::Timeout { .. } => (Status::MPISYNC_TIMEOUT, None),
-            Error::Memory { rank, .. } | Error::NoRoom { rank, .. } => {
-                (Status::MPISYNC_ERR_MEMORY, Some(*rank))
-            }
-            Error::OtherRank { rank, .. } => (Status::MPISYNC_ERR_CREATE, Some(*rank)),
-            _ => (Status::MPISYNC_ERR_CREATE, None),
-        };
-        Failure::of(status, &error, rank)
-    }
-}
-
-impl From<SemaphoreError> for Failure {
-    fn from(error: SemaphoreError) -> Self {
-        let status = match error {
-            SemaphoreError::Lock(lock) => return lock.into(),
-            SemaphoreError::HeldHere { .. } => Status::MPISYNC_ERR_HELD,
-            SemaphoreError::Alone { .. } => Status::MPISYNC_ERR_DEADLOCK,
-            _ => Status::MPISYNC_ERR_USED_UP,
-        };
-        Failure::of(status, &error, None)
-    }
-}
-
-impl From<CounterError> for Failure {
-    fn from(error: CounterError) -> Self {
-        match error {
-            CounterError::Lock(lock) => lock.into(),
-            _ => Failure::of(Status::MPISYNC_ERR_USED_UP, &error, None),
-        }
-    }
-}
-
-impl From<BarrierError> for Failure {
-    fn from(error: BarrierError) -> Self {
-        let (status, rank) = match &error {
-            BarrierError::Missing { missing, .. } => {
-                (Status::MPISYNC_TIMEOUT, missing.first().copied())
-            }
-            BarrierError::RankDied { rank } => (Status::MPISYNC_ERR_RANK_DIED, Some(*rank)),
-            BarrierError::RankEnded { rank, .. } | BarrierError::RankLeft { rank } => {
-                (Status::MPISYNC_ERR_RANK_ENDED, Some(*rank))
-            }
-            BarrierError::Lock(lock) => return lock.clone().into(),
-            _ => (Status::MPISYNC_ERR_INTERNAL, None),
-        };
-        Failure::of(status, &error, rank)
-    }
-}
-
-impl From<ChannelError> for Failure {
-    fn from(error: ChannelError) -> Self {
-        let status = match &error {
-            ChannelError::Full | ChannelError::Empty => Status::MPISYNC_BUSY,
-            ChannelError::Timeout { .. } => Status::MPISYNC_TIMEOUT,
-            ChannelError::Deadlock { .. } | ChannelError::OnlyConsumer => {
-                Status::MPISYNC_ERR_DEADLOCK
-            }
-            ChannelError::Closed => Status::MPISYNC_ERR_CLOSED,
-            ChannelError::Missing { .. } => Status::MPISYNC_ERR_RANK_ENDED,
-            ChannelError::Lost(lock) => return lock.clone().into(),
-            ChannelError::Finalized => Status::MPISYNC_ERR_FINALIZED,
-            _ => Status::MPISYNC_ERR_INTERNAL,
-        };
-        Failure::of(status, &error, None)
-    }
-}
-
-impl From<BatchError> for Failure {
-    fn from(error: BatchError) -> Self {
-        let (status, rank) = match &error {
-            BatchError::Create(create) => return create.clone().into(),
-            BatchError::Lock(lock) => return lock.clone().into(),
-            BatchError::RankDied { rank } => (Status::MPISYNC_ERR_RANK_DIED, Some(*rank)),
-            BatchError::RankEnded { rank } | BatchError::RankLeft { rank } => {
-                (Status::MPISYNC_ERR_RANK_ENDED, Some(*rank))
-            }
-            BatchError::Diverged(_) => (Status::MPISYNC_ERR_DIVERGED, None),
-            BatchError::NoSuchTask { .. } => return invalid(error.to_string()),
-            BatchError::Timeout { .. } => (Status::MPISYNC_TIMEOUT, None),
-            BatchError::FileSystem { rank, .. } | BatchError::OtherRank { rank, .. } => {
-                (Status::MPISYNC_ERR_TASK, Some(*rank))
-            }
-            _ => (Status::MPISYNC_ERR_TASK, None),
-        };
-        Failure::of(status, &error, rank)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mpisync::LockError;
 
     fn last_message() -> String {
         // SAFETY: the function returns a text that is valid until the next failure.
@@ -393,7 +210,7 @@ mod tests {
 
     #[test]
     fn a_message_has_no_zero_byte() {
-        call(|| Err(invalid("one\0two".to_owned())));
+        call(|| Err(Failure::argument("one\0two".to_owned())));
         assert_eq!(last_message(), "one two");
     }
 

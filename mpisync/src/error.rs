@@ -89,6 +89,10 @@ pub enum LockError {
         /// The waits of all ranks of the deadlock, with their places.
         report: WaitReport,
     },
+    /// The function that the program has set by [`interrupt_waits`](crate::interrupt_waits) has ended
+    /// the wait. This rank has left the queue of the lock.
+    #[error("the wait was interrupted, as the program has asked by `interrupt_waits`")]
+    Interrupted,
     /// MPI was finalized.
     #[error(
         "MPI is finalized, and the other ranks may be gone; use objects while the universe is alive"

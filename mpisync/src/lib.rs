@@ -214,7 +214,7 @@ pub use crate::rwlock::threads::{ThreadRank, ThreadRanks};
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::report_waits_on_signal;
 #[doc(inline)]
-pub use crate::shm::waiting::{OnDeadlock, on_deadlock, report_waits_after};
+pub use crate::shm::waiting::{OnDeadlock, interrupt_waits, on_deadlock, report_waits_after};
 #[doc(inline)]
 pub use crate::sync::{
     Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,
@@ -235,7 +235,7 @@ pub use {
     mpi,
 };
 
-/// What the macros expand to, and what `mpisync-test` needs.
+/// What the macros expand to, and what `mpisync-test` and the package for Python need.
 #[doc(hidden)]
 pub mod __private {
     pub use crate::__equivalence as equivalence;
@@ -253,6 +253,12 @@ pub mod __private {
     use crate::location::CallSite;
     use crate::{Access, CollectiveError, WindowController};
     use std::panic::Location;
+    use std::time::Duration;
+
+    #[cfg(feature = "mpi")]
+    pub fn end() {
+        crate::rsmpi::end();
+    }
 
     #[track_caller]
     pub fn single_write<'a>(
@@ -268,7 +274,17 @@ pub mod __private {
         rank: i32,
         function: Function,
     ) -> Result<Access<'a>, CollectiveError> {
-        ctrl.on(rank)?
-            .enter(CallSite::of(function, Location::caller()))
+        single_write_within(ctrl, rank, Duration::MAX, function)
+    }
+
+    #[track_caller]
+    pub fn single_write_within<'a>(
+        ctrl: &'a mut WindowController,
+        rank: i32,
+        limit: Duration,
+        function: Function,
+    ) -> Result<Access<'a>, CollectiveError> {
+        let site = CallSite::of(function, Location::caller());
+        ctrl.on(rank)?.enter(limit, site)
     }
 }

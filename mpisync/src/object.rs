@@ -196,9 +196,11 @@ impl Object {
             Stop::RankEnded(rank) => LockError::HolderEnded { rank: rank as i32 },
             Stop::Alone => LockError::Alone,
             // A lock waits for holders, and a call that has to begin anew has done so.
-            Stop::HostLost(_) | Stop::Deadlock | Stop::Absent(..) | Stop::Again => {
-                stop.into_error()
-            }
+            Stop::HostLost(_)
+            | Stop::Deadlock
+            | Stop::Interrupted
+            | Stop::Absent(..)
+            | Stop::Again => stop.into_error(),
         }
     }
 

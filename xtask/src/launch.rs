@@ -145,15 +145,22 @@ impl<'a> Toolbox<'a> {
         }
     }
 
-    /// Cargo, for a test program that starts its ranks itself: names the launcher for `ranks` ranks, a word a line, and its
-    /// family.
+    /// Cargo, for a test program that starts its ranks itself.
     pub fn cargo_for_ranks(&self, ranks: u32) -> Result<Command> {
+        let mut cargo = self.workspace.cargo();
+        self.equip_for_ranks(&mut cargo, ranks)?;
+        Ok(cargo)
+    }
+
+    /// [`equip`](Self::equip) for a test program that starts its ranks itself: names the launcher for `ranks` ranks, a word a
+    /// line, and its family.
+    pub fn equip_for_ranks(&self, command: &mut Command, ranks: u32) -> Result<()> {
         let launcher = self.launcher(ranks)?;
-        let mut cargo = self.cargo();
-        cargo
+        self.equip(command);
+        command
             .env("TEST_MPIEXEC", launcher.join("\n") + "\n")
             .env("TEST_MPI", self.mpi.family.name());
-        Ok(cargo)
+        Ok(())
     }
 
     /// A program on `ranks` ranks.

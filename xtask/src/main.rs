@@ -14,6 +14,7 @@ mod packages;
 mod peers;
 mod process;
 mod programs;
+mod python;
 mod release;
 mod setup;
 mod steps;
@@ -57,6 +58,8 @@ enum Task {
     Soak(programs::Soak),
     /// Let a rank fail in Python packages as in `docs/faults.md`, and write `docs/faults-of-peers.md`
     Peers(peers::PeerFaults),
+    /// Build the package for Python with an MPI, and run its tests on ranks
+    Python(python::Python),
     /// Check what a release needs beside the tests: packages, licences, oldest versions, features, interface
     ReleaseCheck(release::ReleaseCheck),
     /// Only set everything up, and print what will be used
@@ -93,6 +96,7 @@ fn run(task: Task) -> Result<()> {
         Task::Simulate(simulate) => simulate.run(&workspace),
         Task::Soak(soak) => soak.run(&workspace),
         Task::Peers(faults) => faults.run(&workspace),
+        Task::Python(python) => python.run(&workspace),
         Task::ReleaseCheck(check) => check.run(&workspace),
         Task::Setup(choice) => setup::show(&workspace, &choice),
     }

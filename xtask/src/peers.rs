@@ -17,7 +17,7 @@ use crate::mpi::{Choice, Mpi};
 use crate::process::{pass_on, run_job, say};
 use crate::programs::BENCH;
 use crate::setup::Need;
-use crate::wheels::{self, PSHMEM};
+use crate::wheels::{self, NUMPY, PSHMEM};
 use crate::workspace::Workspace;
 
 /// The benchmark of channels, and the crate with a ring in an MPI window that is a subject of it.
@@ -54,10 +54,6 @@ impl Script {
         format!("bench/src/{}/measure_{}.py", self.bench, self.subject)
     }
 }
-
-/// What all these programs need, and what of it is to be built here, with the MPI that the others use.
-const FOUNDATION: [&str; 2] = ["mpi4py==4.1.2", "numpy"];
-const BUILT_HERE: &str = "mpi4py";
 
 /// The packages whose faults are shown beside ours, and what mpilock needs.
 const WITH_FAULTS: [&str; 5] = [
@@ -187,9 +183,10 @@ impl Peers<'_> {
 /// A Python that has these packages, in an environment for all of them.
 fn python(tools: &Toolbox<'_>, packages: &[&str]) -> Result<PathBuf> {
     let dir = tools.target().join("python");
-    // What pip has built before, it has built with any MPI.
-    let options = ["--no-cache-dir", "--no-deps", "--no-binary", BUILT_HERE];
-    for packages in [&FOUNDATION[..], packages] {
+    wheels::add_mpi4py(&dir, |pip| tools.equip(pip))?;
+    for packages in [&[NUMPY][..], packages] {
+        // What pip has built before, it has built with any MPI.
+        let options = ["--no-cache-dir", "--no-deps"];
         wheels::add(&dir, packages, &options, |pip| tools.equip(pip))?;
     }
     Ok(dir.join("bin/python3"))

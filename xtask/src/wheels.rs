@@ -13,7 +13,10 @@ use crate::workspace::Workspace;
 
 /// The Python package whose state directories mpisync continues, and what it needs to run in one process, without MPI.
 pub const PSHMEM: &str = "pshmem==1.3.5";
-const PSHMEM_NEEDS: &str = "numpy";
+
+/// What programs in Python need, and what of it is to be built here, with the MPI that the others use.
+pub const NUMPY: &str = "numpy";
+const MPI4PY: &str = "mpi4py==4.1.2";
 
 /// Whether Python can make a virtual environment with a pip: one of its own, or the installed one.
 pub fn has_pip() -> bool {
@@ -67,10 +70,17 @@ pub fn add(
     Ok(fs::write(note, "")?)
 }
 
+/// Adds mpi4py, built with the MPI that `equip` puts into the environment.
+pub fn add_mpi4py(dir: &Path, equip: impl FnOnce(&mut Command)) -> Result<()> {
+    // What pip has built before, it has built with any MPI.
+    let options = ["--no-cache-dir", "--no-deps", "--no-binary", "mpi4py"];
+    add(dir, &[MPI4PY], &options, equip)
+}
+
 /// A Python that has pshmem, in an environment below the target directory.
 pub fn python_with_pshmem(workspace: &Workspace) -> Result<PathBuf> {
     let dir = workspace.target.join("pshmem");
-    add(&dir, &[PSHMEM, PSHMEM_NEEDS], &["--no-deps"], |_| ())?;
+    add(&dir, &[PSHMEM, NUMPY], &["--no-deps"], |_| ())?;
     Ok(dir.join("bin/python3"))
 }
 

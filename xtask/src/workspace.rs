@@ -5,6 +5,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
+use which::which;
+
+use crate::process::{output_of, run, say};
 
 /// The workspace of this task runner.
 pub struct Workspace {
@@ -38,6 +41,20 @@ impl Workspace {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
         command
+    }
+
+    /// Installs a component of the Rust toolchain if it is not there.
+    pub fn add_component(&self, name: &str, subcommand: &str) -> Result<()> {
+        if output_of(self.cargo().args([subcommand, "--version"])).is_some() {
+            return Ok(());
+        }
+        let rustup = which("rustup").with_context(|| {
+            format!("the Rust toolchain has no {name}, and there is no rustup to install it with")
+        })?;
+        say(format!(
+            "installing {name}, a component of the Rust toolchain"
+        ));
+        run(Command::new(rustup).args(["component", "add", name]))
     }
 }
 

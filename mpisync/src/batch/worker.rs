@@ -158,6 +158,7 @@ impl Worker {
             Absent::Ended(rank) => self.ended(rank),
             Absent::Left(rank) => self.left(rank),
             Absent::HostLost(loss) => LockError::from(loss).into(),
+            Absent::Interrupted => LockError::Interrupted.into(),
         })?;
         votes.insert(0, mine);
         if let Some(failed) = votes.iter().find(|vote| matches!(vote, Vote::Failed(_))) {

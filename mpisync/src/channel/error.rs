@@ -61,6 +61,10 @@ pub enum ChannelError {
     /// arrive any more. Only for channels that span nodes.
     #[error("no message of another host can arrive any more: {0}")]
     Lost(LockError),
+    /// The function that the program has set by [`interrupt_waits`](crate::interrupt_waits) has ended the
+    /// wait. Nothing was put or taken.
+    #[error("the wait was interrupted, as the program has asked by `interrupt_waits`")]
+    Interrupted,
     /// MPI was finalized.
     #[error(
         "MPI is finalized, and the other ranks may be gone; use channels while the universe is alive"

@@ -232,9 +232,13 @@ impl<'a> On<'a> {
         self
     }
 
-    /// [`single_write_timeout`](Self::single_write_timeout) at `site`, without a limit.
-    pub(crate) fn enter(self, site: CallSite) -> Result<Access<'a>, CollectiveError> {
-        Access::enter(self.controller, self.rank, Some(Duration::MAX), site)
+    /// [`single_write_timeout`](Self::single_write_timeout) at `site`.
+    pub(crate) fn enter(
+        self,
+        limit: Duration,
+        site: CallSite,
+    ) -> Result<Access<'a>, CollectiveError> {
+        Access::enter(self.controller, self.rank, Some(limit), site)
     }
 
     fn site(&self, caller: &'static Location<'static>) -> CallSite {

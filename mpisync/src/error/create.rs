@@ -188,6 +188,13 @@ pub enum CreateError {
         /// first object of a communicator on rank 0 all ranks.
         missing: Vec<i32>,
     },
+    /// The function that the program has set by [`interrupt_waits`](crate::interrupt_waits) has ended the
+    /// wait for the other ranks. No object can be made on the communicator any more.
+    #[error(
+        "the wait for the other ranks was interrupted, as the program has asked by `interrupt_waits`; no object can be made on the \
+         communicator any more"
+    )]
+    Interrupted,
     /// No object was made on the communicator, so its ranks do not know of each other who lives.
     #[error(
         "no object was made on the communicator, so its ranks do not know who is left; make one before a rank can die"

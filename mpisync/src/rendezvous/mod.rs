@@ -135,7 +135,9 @@ fn gather<'a>(
             || search.check(domain, rank),
         )
         .map_err(|NotMet(error)| {
-            if matches!(error, CollectiveError::Lock(LockError::Deadlock { .. })) {
+            if let CollectiveError::Lock(LockError::Deadlock { .. } | LockError::Interrupted) =
+                error
+            {
                 // The others may come yet, and read this rank's announcement.
                 domain.set_left_meeting();
             }

@@ -136,7 +136,13 @@ unsafe extern "C" fn note_end(
     _value: *mut c_void,
     _extra: *mut c_void,
 ) -> c_int {
+    end();
+    0
+}
+
+/// Ends what goes on between ranks, as `MPI_Finalize` does when it begins. For a program in which
+/// something else calls `MPI_Finalize`, which may be too late, see `net::network::thread`.
+pub(crate) fn end() {
     act_at_end();
     FINALIZED.store(true, Ordering::Relaxed);
-    0
 }

@@ -17,7 +17,7 @@ mod trace;
 pub(crate) mod universe;
 mod waiting;
 
-pub(crate) use crate::rsmpi::attribute::{act_at_end, at_end, first_at_end, is_finalized};
+pub(crate) use crate::rsmpi::attribute::{act_at_end, at_end, end, first_at_end, is_finalized};
 pub(crate) use crate::rsmpi::carrier::Piece;
 pub(crate) use crate::rsmpi::carrier::{Carrier, Handler, Unsent};
 pub(crate) use crate::rsmpi::context::Context;

@@ -8,6 +8,7 @@ use crate::shm::absence::Absence;
 use crate::shm::domain::Domain;
 use crate::shm::lock;
 use crate::shm::wait::{FIRST_SLEEP, LONGEST_SLEEP, Surroundings};
+use crate::shm::waiting::interrupt::Interruption;
 use mpi::ffi;
 use mpi::traits::Communicator;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
@@ -156,6 +157,7 @@ impl Waiting {
         let limit = *lock(&self.limit);
         let start = Instant::now();
         let (mut inspected, mut lost_since) = (start, None);
+        let mut interruption = Interruption::of_wait(start);
         // Others may have given up before this rank came.
         let is_late = domain.and_then(given_up_by).is_some();
         let mut sleep_time = FIRST_SLEEP;
@@ -168,6 +170,9 @@ impl Waiting {
             if waited < POLL {
                 thread::yield_now();
                 continue;
+            }
+            if interruption.has_come(now) {
+                return Err(CreateError::Interrupted);
             }
             let gave_up = domain.and_then(given_up_by);
             if gave_up.is_some() || now - inspected >= INSPECTION {

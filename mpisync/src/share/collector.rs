@@ -170,7 +170,9 @@ pub(super) enum Interrupted {
 impl From<Stop> for Interrupted {
     fn from(stop: Stop) -> Self {
         match stop {
-            Stop::HostLost(_) | Stop::Deadlock => Interrupted::Failed(stop.into_error().into()),
+            Stop::HostLost(_) | Stop::Deadlock | Stop::Interrupted => {
+                Interrupted::Failed(stop.into_error().into())
+            }
             _ => Interrupted::Stopped,
         }
     }

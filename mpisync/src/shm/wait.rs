@@ -150,6 +150,8 @@ pub(crate) enum Stop {
     Again,
     /// The wait is a part of a deadlock, see [`Stop::into_error`].
     Deadlock,
+    /// The program has asked the thread to give up its waits.
+    Interrupted,
 }
 
 impl Stop {
@@ -234,7 +236,11 @@ impl<'a> Deadline<'a> {
 
     /// Watches a wait of the call, which has begun at `start`.
     pub(super) fn watch(self, start: Instant) -> Watch<'a> {
-        Watch::new(self.call, self.is_never() && !self.is_short, start)
+        let call = match self.is_short {
+            true => self.call.map(Call::without_failing),
+            false => self.call,
+        };
+        Watch::new(call, self.is_never() && !self.is_short, start)
     }
 }
 

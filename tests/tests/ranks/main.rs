@@ -20,6 +20,7 @@ mod failures;
 mod fairness;
 mod fences;
 mod guarded;
+mod interrupts;
 mod kills;
 mod latch;
 mod launcher;

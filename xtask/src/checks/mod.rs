@@ -39,6 +39,8 @@ enum Step {
     /// The examples on 4 ranks, most on 1 to 8 too, one that is killed and started again, and programs in C and Fortran, with each
     /// MPI
     Examples,
+    /// The package for Python, on 0 (without MPI) to 4 ranks
+    Python,
     /// Integration tests on ranks over several hosts, with each MPI
     Hosts,
     /// A third of the faults over 2 hosts, in the leader of one, with each MPI that survives that
@@ -89,7 +91,7 @@ impl Test {
             let is_named = self.only.is_empty() || self.only.contains(step);
             is_named && self.from.is_none_or(|first| *step >= first)
         };
-        let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples];
+        let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples, Step::Python];
         let over_hosts = [Step::Hosts, Step::HostFaults];
         for step in Step::value_variants()
             .iter()
@@ -183,7 +185,8 @@ mod tests {
     fn the_steps_are_in_the_order_from_quick_to_slow() {
         let names = Step::value_variants().iter().map(|step| describe(step).0);
         let names: Vec<String> = names.collect();
-        let expected = "fmt clippy unit memory loom ui ranks faults abi examples hosts host-faults";
+        let expected =
+            "fmt clippy unit memory loom ui ranks faults abi examples python hosts host-faults";
         assert_eq!(names.join(" "), expected);
     }
 }

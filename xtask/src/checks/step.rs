@@ -5,16 +5,15 @@ use std::ptr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use which::which;
 
 use super::{Step, Test};
 use crate::hdf5::Hdf5;
 use crate::launch::Toolbox;
 use crate::peers;
-use crate::process::{output_of, pass_on, run, run_job, say};
+use crate::process::{pass_on, run, run_job, say};
+use crate::python;
 use crate::setup::Machine;
 use crate::wheels;
-use crate::workspace::Workspace;
 
 /// The features of the library that are not default ones.
 const FEATURES: &str = "mpisync/bytemuck,mpisync/futures,mpisync/half,mpisync/inspect,mpisync/num-complex,mpisync/progress,mpisync/trace,mpisync/tracing";
@@ -32,13 +31,13 @@ impl Test {
         let workspace = tools.workspace;
         match step {
             Step::Fmt => {
-                component(workspace, "rustfmt", "fmt")?;
+                workspace.add_component("rustfmt", "fmt")?;
                 run(workspace.cargo().args(["fmt", "--all", "--check"]))
                     .context("`cargo fmt --all` puts it right")?;
                 Ok(0)
             }
             Step::Clippy => {
-                component(workspace, "clippy", "clippy")?;
+                workspace.add_component("clippy", "clippy")?;
                 let mut options = features(tools.machine);
                 if let Ok(feature) = peers::feature(tools.mpi) {
                     options.push(format!("--features=mpisync-bench/{feature}"));
@@ -129,6 +128,13 @@ impl Test {
                 let mut examples = tools.cargo_for_ranks(1)?;
                 examples.env("RUST_TEST_THREADS", "1");
                 Ok(programs + self.targets(examples, tools, &["examples"], &[])?)
+            }
+            Step::Python if is_first(tools) || self.is_whole(Step::Python) => {
+                python::test(tools, &[0, 1, 2, 4], &[])
+            }
+            Step::Python => {
+                say("left out: without --thorough, only the first MPI runs it");
+                Ok(0)
             }
             Step::Hosts => self.on_hosts(tools),
             Step::HostFaults => self.faults_on_hosts(tools),
@@ -272,20 +278,6 @@ fn features(machine: &Machine) -> Vec<String> {
     features
         .map(|feature| format!("--features={feature}"))
         .collect()
-}
-
-/// Installs a component of the Rust toolchain if it is not there.
-fn component(workspace: &Workspace, name: &str, subcommand: &str) -> Result<()> {
-    if output_of(workspace.cargo().args([subcommand, "--version"])).is_some() {
-        return Ok(());
-    }
-    let rustup = which("rustup").with_context(|| {
-        format!("the Rust toolchain has no {name}, and there is no rustup to install it with")
-    })?;
-    say(format!(
-        "installing {name}, a component of the Rust toolchain"
-    ));
-    run(Command::new(rustup).args(["component", "add", name]))
 }
 
 /// N of `test result: ok. N passed; …`.

@@ -80,6 +80,8 @@ pub(super) enum Absent {
     Left(u32),
     /// A host is lost.
     HostLost(HostLoss),
+    /// The program has ended the wait.
+    Interrupted,
 }
 
 /// The layout of the votes, on each node.
@@ -157,7 +159,7 @@ impl Votes {
         };
         let awaited = || outer.translated(Awaited::all([rank], "has not ended it"));
         let subject = outer.block.awaits(awaited);
-        let call = Call::internal(&subject, outer.name);
+        let call = Call::internal(&subject, outer.name).interruptible();
         let voted = wait(
             &self.slots,
             self.futex_word(),
@@ -176,6 +178,7 @@ impl Votes {
             NoVote::Absent(Absence::Ended { .. }) => Absent::Ended(rank),
             NoVote::Absent(Absence::Left) => Absent::Left(rank),
             NoVote::HostLost(loss) => Absent::HostLost(loss),
+            NoVote::Interrupted => Absent::Interrupted,
         })
     }
 
@@ -216,10 +219,14 @@ enum NoVote {
     /// It died, ended or left before.
     Absent(Absence),
     HostLost(HostLoss),
+    Interrupted,
 }
 
 impl From<Stop> for NoVote {
     fn from(stop: Stop) -> Self {
-        NoVote::HostLost(stop.expect_host_loss())
+        match stop {
+            Stop::Interrupted => NoVote::Interrupted,
+            stop => NoVote::HostLost(stop.expect_host_loss()),
+        }
     }
 }

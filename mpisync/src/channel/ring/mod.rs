@@ -61,6 +61,8 @@ pub(crate) enum NoRoom {
     Lost(Lost),
     /// The wait was a part of a deadlock.
     Deadlock,
+    /// The program has ended the wait.
+    Interrupted,
 }
 
 /// The reason why there is no message to take.
@@ -76,6 +78,8 @@ pub(crate) enum NoMessage {
     Lost(Lost),
     /// The wait was a part of a deadlock.
     Deadlock,
+    /// The program has ended the wait.
+    Interrupted,
 }
 
 impl NoMessage {
@@ -91,6 +95,7 @@ impl NoMessage {
             Err(NoMessage::Missing(messages)) => Err(ChannelError::Missing { messages }),
             Err(NoMessage::Lost(lost)) => Err(lost.into()),
             Err(NoMessage::Deadlock) => Err(deadlock_error()),
+            Err(NoMessage::Interrupted) => Err(ChannelError::Interrupted),
         }
     }
 }
@@ -110,6 +115,7 @@ impl From<NoRoom> for ChannelError {
             NoRoom::OnlyConsumer => ChannelError::OnlyConsumer,
             NoRoom::Lost(lost) => lost.into(),
             NoRoom::Deadlock => deadlock_error(),
+            NoRoom::Interrupted => ChannelError::Interrupted,
         }
     }
 }
@@ -119,6 +125,7 @@ impl From<Stop> for NoRoom {
         match stop {
             Stop::HostLost(loss) => Lost(loss).into(),
             Stop::Deadlock => NoRoom::Deadlock,
+            Stop::Interrupted => NoRoom::Interrupted,
             _ => NoRoom::Full,
         }
     }
@@ -129,6 +136,7 @@ impl From<Stop> for NoMessage {
         match stop {
             Stop::HostLost(loss) => Lost(loss).into(),
             Stop::Deadlock => NoMessage::Deadlock,
+            Stop::Interrupted => NoMessage::Interrupted,
             _ => NoMessage::Empty,
         }
     }

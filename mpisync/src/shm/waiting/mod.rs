@@ -8,6 +8,7 @@
 mod deadlock;
 mod graph;
 pub(crate) mod hosts;
+pub(crate) mod interrupt;
 pub(crate) mod news;
 pub(crate) mod record;
 pub(crate) mod records;
@@ -25,6 +26,8 @@ use crate::error::{LockError, WaitReport};
 use crate::shm::wait::Stop;
 use crate::shm::waiting::deadlock::Found;
 pub(crate) use crate::shm::waiting::deadlock::Waits;
+use crate::shm::waiting::interrupt::Interruption;
+pub use crate::shm::waiting::interrupt::interrupt_waits;
 use crate::shm::waiting::report::Look;
 #[cfg(feature = "mpi")]
 pub(crate) use crate::shm::waiting::setting::looks_for_deadlocks;
@@ -53,6 +56,8 @@ pub(crate) struct Call<'a> {
     pub(crate) place: Option<(&'a str, u32)>,
     /// Whether the call can return the error for a deadlock.
     pub(crate) can_fail: bool,
+    /// Whether the call can return the error for an interruption.
+    pub(crate) is_interruptible: bool,
 }
 
 impl<'a> Call<'a> {
@@ -68,13 +73,16 @@ impl<'a> Call<'a> {
             name,
             place: Some((location.file(), location.line())),
             can_fail: true,
+            is_interruptible: true,
         }
     }
 
-    /// The same call, which does not fail in a deadlock: the ranks it waits for do.
+    /// The same call, which does not fail in a deadlock: the ranks it waits for do. It cannot be
+    /// interrupted either.
     pub(crate) fn without_failing(self) -> Self {
         Call {
             can_fail: false,
+            is_interruptible: false,
             ..self
         }
     }
@@ -86,6 +94,15 @@ impl<'a> Call<'a> {
             name,
             place: None,
             can_fail: false,
+            is_interruptible: false,
+        }
+    }
+
+    /// The same call, which can be interrupted.
+    pub(crate) fn interruptible(self) -> Self {
+        Call {
+            is_interruptible: true,
+            ..self
         }
     }
 
@@ -154,6 +171,8 @@ pub(crate) struct Watch<'a> {
     /// The number of reports requested by a signal so far.
     requests: u32,
     search: deadlock::Search,
+    /// None if the call cannot end early.
+    interruption: Option<Interruption>,
     span: span::Wait,
 }
 
@@ -170,6 +189,9 @@ impl<'a> Watch<'a> {
             reported: false,
             requests: REQUESTS.load(Ordering::Relaxed),
             search: deadlock::Search::default(),
+            interruption: call
+                .filter(|call| call.is_interruptible)
+                .map(|_| Interruption::of_wait(start)),
             span: span::Wait::begin(|| call.map(Call::about)),
         }
     }
@@ -178,9 +200,15 @@ impl<'a> Watch<'a> {
     /// waits for has not come.
     ///
     /// # Errors
-    /// [`Stop::Deadlock`] if the wait is a part of a deadlock, and the call has to end for that reason.
+    /// [`Stop::Deadlock`] if the wait is a part of a deadlock, and the call has to end for that reason;
+    /// [`Stop::Interrupted`] if the program asks for that.
     #[inline]
     pub(crate) fn tick(&mut self, now: Instant) -> Result<(), Stop> {
+        if let Some(interruption) = &mut self.interruption
+            && interruption.has_come(now)
+        {
+            return Err(Stop::Interrupted);
+        }
         match self.call {
             Some(call) if now >= self.due || self.requests != REQUESTS.load(Ordering::Relaxed) => {
                 self.act(call, now)
@@ -322,8 +350,9 @@ pub(crate) fn deadlock_report() -> WaitReport {
 }
 
 impl Stop {
-    /// The error of a wait that has ended for a reason that ends waits of all kinds: a host is lost, or
-    /// the wait is a part of a deadlock. Of a deadlock, called once and by the thread that waited.
+    /// The error of a wait that has ended for a reason that ends waits of all kinds: a host is lost, the
+    /// wait is a part of a deadlock, or it is interrupted. Of a deadlock, called once and by the thread
+    /// that waited.
     ///
     /// # Panics
     /// If it has ended for another reason.
@@ -334,6 +363,7 @@ impl Stop {
             Stop::Deadlock => LockError::Deadlock {
                 report: deadlock_report(),
             },
+            Stop::Interrupted => LockError::Interrupted,
             stop => unreachable!("this wait does not end for that reason: {stop:?}"),
         }
     }

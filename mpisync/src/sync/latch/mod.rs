@@ -242,7 +242,9 @@ impl Latch {
     #[cold]
     fn explain(&self, stop: Stop, waited: Duration, call: Call<'_>) -> Result<(), LatchError> {
         match stop {
-            Stop::HostLost(_) | Stop::Deadlock => return Err(stop.into_error().into()),
+            Stop::HostLost(_) | Stop::Deadlock | Stop::Interrupted => {
+                return Err(stop.into_error().into());
+            }
             Stop::Absent(rank, absence) => return Err(LatchError::absent(rank, absence)),
             _ => {}
         }

@@ -83,7 +83,7 @@ impl LatchClient {
         let is_endless = deadline.is_never();
         let request = self.remote.request(LatchQuestion::Wait { is_endless });
         let reply = self.remote.reply(block, request, deadline);
-        if matches!(reply, Err(Stop::Deadlock)) {
+        if matches!(reply, Err(Stop::Deadlock | Stop::Interrupted)) {
             // Another question ends the wait on the root's node, too.
             self.remote.request(LatchQuestion::Missing);
         }

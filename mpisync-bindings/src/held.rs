@@ -1,7 +1,7 @@
 //! An object, and the guard that borrows it, in one value.
 
-use crate::handle::{self, Object};
-use crate::status::{Failure, mpisync_status};
+use crate::failure::{Failure, Kind};
+use crate::handle::{self, Handle, Object};
 use std::mem;
 use std::ptr::NonNull;
 
@@ -11,8 +11,10 @@ pub trait Lend: 'static {
     type Guard<'a>
     where
         Self: 'a;
-    /// The names of the object and of what a guard holds, for messages.
-    const NAMES: (&'static str, &'static str);
+    /// The name of the object in messages.
+    const KIND: &'static str;
+    /// What a guard holds, in messages.
+    const HOLDS: &'static str;
     /// Whether it lends several guards at a time, by shared references.
     const LENDS_SEVERAL: bool = false;
 }
@@ -37,6 +39,9 @@ impl<T: Lend> Held<T> {
     }
 
     /// Takes a guard.
+    ///
+    /// # Errors
+    /// [`Kind::Held`] if this rank holds one; that of `take`.
     pub fn hold(
         &mut self,
         take: impl for<'a> FnOnce(&'a mut T) -> Result<T::Guard<'a>, Failure>,
@@ -46,6 +51,9 @@ impl<T: Lend> Held<T> {
     }
 
     /// Takes a guard, if there is one to take. Returns whether there was.
+    ///
+    /// # Errors
+    /// Those of [`hold`](Self::hold).
     pub fn hold_some(
         &mut self,
         take: impl for<'a> FnOnce(&'a mut T) -> Result<Option<T::Guard<'a>>, Failure>,
@@ -80,6 +88,9 @@ impl<T: Lend> Held<T> {
     }
 
     /// The object, if no guard borrows it.
+    ///
+    /// # Errors
+    /// [`Kind::Held`].
     pub fn owner(&mut self) -> Result<&mut T, Failure> {
         self.check_free()?;
         // SAFETY: the memory is valid, and without a guard nothing else borrows the object. The
@@ -88,6 +99,9 @@ impl<T: Lend> Held<T> {
     }
 
     /// Uses the guard, which stays held.
+    ///
+    /// # Errors
+    /// [`Kind::NotHeld`].
     pub fn with_guard<R>(
         &mut self,
         act: impl for<'a> FnOnce(&mut T::Guard<'a>) -> R,
@@ -96,6 +110,9 @@ impl<T: Lend> Held<T> {
     }
 
     /// Releases the guard: `consume` gets it, and the place for the one that stays held, if any.
+    ///
+    /// # Errors
+    /// [`Kind::NotHeld`].
     pub fn release<R>(
         &mut self,
         consume: impl for<'a> FnOnce(T::Guard<'a>, &mut Option<T::Guard<'a>>) -> R,
@@ -104,14 +121,22 @@ impl<T: Lend> Held<T> {
         Ok(consume(guard, &mut self.guard))
     }
 
+    /// Whether this rank holds a guard.
+    pub fn is_held(&self) -> bool {
+        self.guard.is_some()
+    }
+
     /// Checks that this rank holds no guard.
+    ///
+    /// # Errors
+    /// [`Kind::Held`].
     pub fn check_free(&self) -> Result<(), Failure> {
         if self.guard.is_none() {
             return Ok(());
         }
-        let (object, what) = T::NAMES;
+        let (object, what) = (T::KIND, T::HOLDS);
         Err(Failure::new(
-            mpisync_status::MPISYNC_ERR_HELD,
+            Kind::Held,
             format!("this rank holds {what} of the {object}; release it first"),
         ))
     }
@@ -134,20 +159,24 @@ impl<T: Lend> Drop for Held<T> {
     }
 }
 
+impl<T: Lend> Object for Held<T> {
+    const KIND: &'static str = T::KIND;
+}
+
 /// Takes an object out of the table of handles, unless this rank holds a guard of it.
-pub fn take_free<T: Lend>(handle: *mut <Held<T> as Object>::Opaque) -> Result<T, Failure>
-where
-    Held<T>: Object,
-{
+///
+/// # Errors
+/// [`Kind::Held`], [`Kind::Handle`].
+pub fn take_free<T: Lend>(handle: Handle) -> Result<T, Failure> {
     let held = handle::remove::<Held<T>>(handle, |held| held.check_free())?;
     Ok(held.into_owner())
 }
 
 #[cold]
 fn not_held<T: Lend>() -> Failure {
-    let (object, what) = T::NAMES;
+    let (object, what) = (T::KIND, T::HOLDS);
     Failure::new(
-        mpisync_status::MPISYNC_ERR_NOT_HELD,
+        Kind::NotHeld,
         format!(
             "this rank does not hold {what} of the {object}; take it before, and release it once"
         ),
@@ -167,7 +196,8 @@ mod tests {
 
     impl Lend for Noted {
         type Guard<'a> = Guard<'a>;
-        const NAMES: (&'static str, &'static str) = ("thing", "the lock");
+        const KIND: &'static str = "thing";
+        const HOLDS: &'static str = "the lock";
     }
 
     impl Drop for Noted {
@@ -218,17 +248,14 @@ mod tests {
     #[test]
     fn a_guard_is_held_once_and_released_once() {
         let (mut held, _notes) = held();
-        let status = |failure: Failure| failure.status();
-        let not_held = Some(mpisync_status::MPISYNC_ERR_NOT_HELD);
-        let is_held = Some(mpisync_status::MPISYNC_ERR_HELD);
-        let release = |held: &mut Held<Noted>| held.release(|_, _| ()).err().map(status);
+        let kind = |failure: Failure| failure.kind;
+        let not_held = Some(Kind::NotHeld);
+        let is_held = Some(Kind::Held);
+        let release = |held: &mut Held<Noted>| held.release(|_, _| ()).err().map(kind);
         assert_eq!(release(&mut held), not_held);
         assert!(held.hold(|noted| Ok(Guard(noted))).is_ok());
-        assert_eq!(
-            held.hold(|noted| Ok(Guard(noted))).err().map(status),
-            is_held
-        );
-        assert_eq!(held.owner().err().map(status), is_held);
+        assert_eq!(held.hold(|noted| Ok(Guard(noted))).err().map(kind), is_held);
+        assert_eq!(held.owner().err().map(kind), is_held);
         assert_eq!(release(&mut held), None);
         assert_eq!(release(&mut held), not_held);
         assert!(held.owner().is_ok());

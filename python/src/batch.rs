@@ -1,0 +1,387 @@
+//! The batch: tasks for groups of ranks.
+
+use crate::errors::{exception, text_of};
+use crate::limit::timeout;
+use crate::object::Own;
+use mpisync::batch::{Again, State, Summary};
+use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::held::{self, Held};
+use mpisync_bindings::limit::limit;
+use pyo3::prelude::*;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+/// Tasks that groups of ranks, the workers, take one after the other.
+#[pyclass(frozen, module = "mpisync", name = "TaskTable")]
+pub struct Batch {
+    own: Own<Held<mpisync::Batch>>,
+    tasks: usize,
+    workers: i32,
+    /// The number of this rank's worker, this rank's number in it, and its number of ranks.
+    worker: (i32, i32, i32),
+}
+
+/// The numbers of tasks in each state: open, running, done, failed, invalid.
+type Counts = (u64, u64, u64, u64, u64);
+
+fn counts(summary: Summary) -> Counts {
+    let Summary {
+        open,
+        running,
+        done,
+        failed,
+        invalid,
+        ..
+    } = summary;
+    (open, running, done, failed, invalid)
+}
+
+/// How many ranks each worker has.
+#[derive(FromPyObject)]
+enum Workers {
+    Equal(i32),
+    Sizes(Vec<i32>),
+    /// `"node"`
+    PerNode(String),
+}
+
+/// The tasks of a batch.
+#[derive(FromPyObject)]
+enum Tasks {
+    Count(usize),
+    Names(Vec<String>),
+}
+
+#[pymethods]
+impl Batch {
+    #[new]
+    #[pyo3(signature = (comm, tasks, *, worker_size, state_dir, name, root, durable, strict, stale_after, tries, task_timeout))]
+    #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
+    fn new(
+        comm: &Bound<'_, PyAny>,
+        tasks: Tasks,
+        worker_size: Workers,
+        state_dir: Option<PathBuf>,
+        name: Option<String>,
+        root: i32,
+        durable: bool,
+        strict: bool,
+        stale_after: Option<f64>,
+        tries: Option<u32>,
+        task_timeout: Option<f64>,
+    ) -> PyResult<Self> {
+        let py = comm.py();
+        let duration = |seconds: Option<f64>| -> PyResult<Option<Duration>> {
+            let limit = seconds.map(limit).transpose();
+            limit.map_err(|failure| exception(py, failure, name.as_deref()))
+        };
+        let (stale_after, task_timeout) = (duration(stale_after)?, duration(task_timeout)?);
+        if let Workers::PerNode(word) = &worker_size
+            && word != "node"
+        {
+            let message = format!(
+                "`worker_size` is {word:?}; pass a number of ranks, the numbers of all workers, or \"node\""
+            );
+            return Err(exception(py, Failure::argument(message), name.as_deref()));
+        }
+        let own = Own::make(comm, name.clone(), move |comm, name| {
+            macro_rules! options {
+                ($builder:expr) => {{
+                    let mut builder = $builder.name(name).durable(durable).strict(strict);
+                    builder = match tasks {
+                        Tasks::Count(count) => builder.tasks(count),
+                        Tasks::Names(names) => builder.names(names),
+                    };
+                    if let Some(directory) = state_dir {
+                        builder = builder.state_dir(directory);
+                    }
+                    if let Some(time) = stale_after {
+                        builder = builder.stale_after(time);
+                    }
+                    if let Some(tries) = tries {
+                        builder = builder.tries(tries);
+                    }
+                    if let Some(limit) = task_timeout {
+                        builder = builder.task_timeout(limit);
+                    }
+                    builder
+                }};
+            }
+            let batch = match comm {
+                Some(comm) => {
+                    let builder = options!(mpisync::Batch::builder(comm).root(root));
+                    match worker_size {
+                        Workers::Equal(ranks) => builder.worker_size(ranks),
+                        Workers::Sizes(sizes) => builder.worker_sizes(sizes),
+                        Workers::PerNode(_) => builder.worker_per_node(),
+                    }
+                    .build()?
+                }
+                None => options!(mpisync::Batch::local()).build()?,
+            };
+            Ok(Held::new(batch))
+        })?;
+        let facts = |held: &mut Held<mpisync::Batch>| {
+            let batch = held.owner()?;
+            let worker = batch.worker();
+            let worker = (worker.number(), worker.rank(), worker.size());
+            Ok((batch.tasks(), batch.n_workers(), worker))
+        };
+        let (tasks, workers, worker) = own.with(py, facts)?;
+        Ok(Batch {
+            own,
+            tasks,
+            workers,
+            worker,
+        })
+    }
+
+    /// The next task of this rank's worker; None if none is open now.
+    #[pyo3(signature = (*, running = false, failed = false, done = false))]
+    fn next_task(
+        slf: &Bound<'_, Self>,
+        running: bool,
+        failed: bool,
+        done: bool,
+    ) -> PyResult<Option<Task>> {
+        let again = {
+            let mut again = Again::default();
+            (again.running, again.failed, again.done) = (running, failed, done);
+            again
+        };
+        let found = slf.get().own.wait(slf.py(), move |held| {
+            if !held.hold_some(|batch| Ok(batch.next_task_with(again)?))? {
+                return Ok(None);
+            }
+            let facts = held.with_guard(|task| {
+                let was = task.was().to_string();
+                (
+                    task.index(),
+                    task.name(),
+                    task.directory(),
+                    task.attempt(),
+                    was,
+                )
+            })?;
+            Ok(Some(facts))
+        })?;
+        let table = slf.clone().unbind();
+        Ok(found.map(|(index, name, directory, attempt, was)| Task {
+            table,
+            index,
+            name,
+            directory,
+            attempt,
+            was,
+            has_ended: AtomicBool::new(false),
+        }))
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn wait_all(&self, py: Python<'_>, timeout: Option<f64>) -> PyResult<Counts> {
+        let limit = self::timeout(py, timeout)?.duration();
+        self.own.wait(py, move |held| {
+            Ok(counts(held.owner()?.wait_all_timeout(limit)?))
+        })
+    }
+
+    fn summary(&self, py: Python<'_>) -> PyResult<Counts> {
+        self.own.wait(py, |held| match held.is_held() {
+            true => Ok(counts(held.with_guard(|task| task.batch().summary())??)),
+            false => Ok(counts(held.owner()?.summary()?)),
+        })
+    }
+
+    fn state(&self, py: Python<'_>, task: usize) -> PyResult<String> {
+        self.own.wait(py, move |held| {
+            let state = match held.is_held() {
+                true => held.with_guard(|current| current.batch().state(task))?,
+                false => held.owner()?.state(task),
+            };
+            Ok(state?.to_string())
+        })
+    }
+
+    fn set_state(&self, py: Python<'_>, task: usize, state: &str) -> PyResult<()> {
+        let state: State = state
+            .parse()
+            .map_err(|unknown: mpisync::batch::UnknownWord| {
+                self.own
+                    .exception(py, Failure::argument(unknown.to_string()))
+            })?;
+        self.own.wait(py, move |held| {
+            let set = match held.is_held() {
+                true => held.with_guard(|current| current.batch().set_state(task, state))?,
+                false => held.owner()?.set_state(task, state),
+            };
+            Ok(set?)
+        })
+    }
+
+    fn task_name(&self, py: Python<'_>, task: usize) -> PyResult<String> {
+        self.own.with(py, |held| {
+            Ok(match held.is_held() {
+                true => held.with_guard(|current| current.batch().name(task))??,
+                false => held.owner()?.name(task)?,
+            })
+        })
+    }
+
+    fn problems(&self, py: Python<'_>) -> PyResult<Vec<String>> {
+        self.own.with(py, |held| {
+            let problems = match held.is_held() {
+                true => held.with_guard(|current| current.batch().problems())?,
+                false => held.owner()?.problems(),
+            };
+            Ok(problems.iter().map(ToString::to_string).collect())
+        })
+    }
+
+    /// The workers of all ranks end the tasks that they have, and take no more.
+    fn stop(&self, py: Python<'_>) -> PyResult<()> {
+        self.own.wait(py, |held| {
+            match held.is_held() {
+                true => held.with_guard(|current| current.batch().stop())?,
+                false => held.owner()?.stop(),
+            }
+            Ok(())
+        })
+    }
+
+    #[getter]
+    fn stopped(&self, py: Python<'_>) -> PyResult<bool> {
+        self.own.wait(py, |held| {
+            let stopped = match held.is_held() {
+                true => held.with_guard(|current| current.batch().stopped())?,
+                false => held.owner()?.stopped(),
+            };
+            Ok(stopped?.is_some())
+        })
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        self.own
+            .close(py, held::take_free::<mpisync::Batch>, |batch| {
+                Ok(batch.close()?)
+            })
+    }
+
+    fn __len__(&self) -> usize {
+        self.tasks
+    }
+
+    #[getter]
+    fn workers(&self) -> i32 {
+        self.workers
+    }
+
+    #[getter]
+    fn worker(&self) -> (i32, i32, i32) {
+        self.worker
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.own.name()
+    }
+}
+
+/// A task that this rank's worker has.
+#[pyclass(frozen, module = "mpisync")]
+pub struct Task {
+    table: Py<Batch>,
+    #[pyo3(get)]
+    index: usize,
+    #[pyo3(get)]
+    name: String,
+    #[pyo3(get)]
+    directory: Option<PathBuf>,
+    #[pyo3(get)]
+    attempt: Option<u32>,
+    #[pyo3(get)]
+    was: String,
+    /// Changed by the thread of the batch only.
+    has_ended: AtomicBool,
+}
+
+/// What became of a task.
+enum Outcome {
+    Done,
+    Failed(String),
+    Open,
+}
+
+impl Task {
+    fn end(&self, py: Python<'_>, outcome: Outcome) -> PyResult<()> {
+        let own = &self.table.get().own;
+        if self.has_ended.load(Ordering::Relaxed) {
+            return Err(own.misuse(py, "the task has ended; take the next one"));
+        }
+        let index = self.index;
+        own.wait(py, move |held| {
+            held.release(|task, kept| {
+                if task.index() != index {
+                    *kept = Some(task);
+                    let message = "this rank has another task".to_owned();
+                    return Err(Failure::new(Kind::NotHeld, message));
+                }
+                let ended = match outcome {
+                    Outcome::Done => task.done(),
+                    Outcome::Failed(reason) => task.failed(reason),
+                    Outcome::Open => task.reopen(),
+                };
+                Ok(ended?)
+            })?
+        })
+        .inspect(|()| self.has_ended.store(true, Ordering::Relaxed))
+        .inspect_err(|_| self.has_ended.store(true, Ordering::Relaxed))
+    }
+}
+
+#[pymethods]
+impl Task {
+    fn done(&self, py: Python<'_>) -> PyResult<()> {
+        self.end(py, Outcome::Done)
+    }
+
+    #[pyo3(signature = (reason = "it failed".to_owned()))]
+    fn failed(&self, py: Python<'_>, reason: String) -> PyResult<()> {
+        self.end(py, Outcome::Failed(reason))
+    }
+
+    /// Leaves the task to any worker.
+    fn reopen(&self, py: Python<'_>) -> PyResult<()> {
+        self.end(py, Outcome::Open)
+    }
+
+    #[getter]
+    fn ended(&self) -> bool {
+        self.has_ended.load(Ordering::Relaxed)
+    }
+
+    fn __enter__(slf: Bound<'_, Self>) -> Bound<'_, Self> {
+        slf
+    }
+
+    /// The task is done, or has failed for the exception, which goes on.
+    fn __exit__(
+        &self,
+        py: Python<'_>,
+        _class: &Bound<'_, PyAny>,
+        exception: &Bound<'_, PyAny>,
+        _traceback: &Bound<'_, PyAny>,
+    ) -> PyResult<()> {
+        if self.has_ended.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        match exception.is_none() {
+            true => self.end(py, Outcome::Done),
+            false => self.end(py, Outcome::Failed(text_of(exception))),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("<mpisync.Task {:?}>", self.name)
+    }
+}

@@ -1,0 +1,331 @@
+//! The region: memory that the ranks of a node share, lent to arrays of numpy.
+
+use crate::errors::text_of;
+use crate::limit::timeout;
+use crate::object::Own;
+use crate::pickle::{pickled, unpickled};
+use crate::site::{self, interned};
+use mpisync::__private::{Function, update_on};
+use mpisync::{CollectiveError, RegionWriteGuard};
+use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::handle::{self, Object};
+use mpisync_bindings::held::Held;
+use mpisync_bindings::limit::Limit;
+use mpisync_bindings::objects::{Items, RegionGuard};
+use pyo3::intern;
+use pyo3::prelude::*;
+use pyo3::types::PyDict;
+use std::fmt;
+use std::mem;
+use std::panic::Location;
+use std::sync::Arc;
+
+/// A region, and who has arrays of its memory.
+struct Memory {
+    /// None once it is closed.
+    held: Option<Held<Items>>,
+    lent: Arc<()>,
+}
+
+impl Object for Memory {
+    const KIND: &'static str = "region";
+}
+
+impl Memory {
+    fn held(&mut self) -> Result<&mut Held<Items>, Failure> {
+        let closed = || Failure::new(Kind::Handle, "the region is closed".to_owned());
+        self.held.as_mut().ok_or_else(closed)
+    }
+
+    /// Checks that no array of the memory is left.
+    fn check_not_lent(&self) -> Result<(), Failure> {
+        if Arc::strong_count(&self.lent) == 1 {
+            return Ok(());
+        }
+        let message = "an array of the region's memory is still there, perhaps as the variable of a `with` block; `del` it, or \
+                       let the garbage collector free the region";
+        Err(Failure::new(Kind::Held, message.to_owned()))
+    }
+}
+
+impl Drop for Memory {
+    fn drop(&mut self) {
+        if self.check_not_lent().is_err() {
+            // Its thread ends, and another one has an array. The memory stays.
+            mem::forget(self.held.take());
+        }
+    }
+}
+
+/// Memory that the ranks of a node share, with a reader-writer lock.
+#[pyclass(frozen, module = "mpisync")]
+pub struct RegionMemory {
+    own: Own<Memory>,
+    /// In bytes.
+    length: usize,
+    rank: i32,
+    size: i32,
+    master: i32,
+}
+
+/// Memory that an array uses, as numpy asks for it.
+#[pyclass(frozen, module = "mpisync")]
+pub struct Lent {
+    address: usize,
+    length: usize,
+    writable: bool,
+    /// Keeps the region from being freed.
+    _region: Py<RegionMemory>,
+    _lent: Arc<()>,
+}
+
+#[pymethods]
+impl Lent {
+    /// The array of bytes that this memory is, see numpy's array interface.
+    #[getter]
+    fn __array_interface__<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
+        let interface = PyDict::new(py);
+        interface.set_item(intern!(py, "version"), 3)?;
+        interface.set_item(intern!(py, "typestr"), "|u1")?;
+        interface.set_item(intern!(py, "shape"), (self.length,))?;
+        interface.set_item(intern!(py, "data"), (self.address, !self.writable))?;
+        Ok(interface)
+    }
+}
+
+/// Why an update has failed: what changes the memory has raised an exception here, or the call has failed.
+enum NoUpdate {
+    Raised(PyErr, String),
+    Failed(CollectiveError),
+}
+
+impl From<CollectiveError> for NoUpdate {
+    fn from(error: CollectiveError) -> Self {
+        NoUpdate::Failed(error)
+    }
+}
+
+impl fmt::Display for NoUpdate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoUpdate::Raised(_, text) => f.write_str(text),
+            NoUpdate::Failed(error) => error.fmt(f),
+        }
+    }
+}
+
+impl RegionMemory {
+    /// The memory at an address, for arrays.
+    fn lend(slf: &Bound<'_, Self>, (address, lent): (usize, Arc<()>), writable: bool) -> Lent {
+        Lent {
+            address,
+            length: slf.get().length,
+            writable,
+            _region: slf.clone().unbind(),
+            _lent: lent,
+        }
+    }
+}
+
+/// The address of the bytes that a guard lends for writing.
+fn address_of(guard: &mut RegionWriteGuard<'_, u8, mpisync::ndarray::Ix2>) -> usize {
+    guard.as_slice_mut().as_mut_ptr().expose_provenance()
+}
+
+#[pymethods]
+impl RegionMemory {
+    #[new]
+    #[pyo3(signature = (comm, items, item_size, *, master, name))]
+    fn new(
+        comm: &Bound<'_, PyAny>,
+        items: usize,
+        item_size: usize,
+        master: i32,
+        name: String,
+    ) -> PyResult<Self> {
+        let own = Own::make(comm, Some(name), move |comm, name| {
+            let shape = [items, item_size];
+            let region = match comm {
+                Some(comm) => {
+                    let builder = Items::builder(comm, shape);
+                    builder.master(master).name(name).build()?
+                }
+                None => Items::local(shape)?,
+            };
+            Ok(Memory {
+                held: Some(Held::new(region)),
+                lent: Arc::new(()),
+            })
+        })?;
+        let facts = |memory: &mut Memory| {
+            let region = memory.held()?.owner()?;
+            Ok((region.rank(), region.size(), region.master()))
+        };
+        let (rank, size, master) = own.with(comm.py(), facts)?;
+        Ok(RegionMemory {
+            own,
+            length: items * item_size,
+            rank,
+            size,
+            master,
+        })
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn lock_read(slf: &Bound<'_, Self>, timeout: Option<f64>) -> PyResult<Lent> {
+        let limit = self::timeout(slf.py(), timeout)?.duration();
+        let lent = slf.get().own.wait(slf.py(), move |memory| {
+            let held = memory.held()?;
+            held.hold(|region| Ok(RegionGuard::Read(region.read_timeout(limit)?)))?;
+            let address = held.with_guard(|guard| match guard {
+                RegionGuard::Read(items) => items.as_ptr().expose_provenance(),
+                RegionGuard::Write(items) => address_of(items),
+            })?;
+            Ok((address, Arc::clone(&memory.lent)))
+        })?;
+        Ok(Self::lend(slf, lent, false))
+    }
+
+    #[pyo3(signature = (timeout = None))]
+    fn lock_write(slf: &Bound<'_, Self>, timeout: Option<f64>) -> PyResult<Lent> {
+        let limit: Limit = self::timeout(slf.py(), timeout)?;
+        let lent = slf.get().own.wait(slf.py(), move |memory| {
+            let held = memory.held()?;
+            held.hold(|region| {
+                let limit = limit.for_writing(region.nodes());
+                Ok(RegionGuard::Write(region.write_timeout(limit)?))
+            })?;
+            let address = held.with_guard(|guard| match guard {
+                RegionGuard::Read(items) => items.as_ptr().expose_provenance(),
+                RegionGuard::Write(items) => address_of(items),
+            })?;
+            Ok((address, Arc::clone(&memory.lent)))
+        })?;
+        Ok(Self::lend(slf, lent, true))
+    }
+
+    /// Releases the lock. If the region spans nodes, waits until all have what was written.
+    fn unlock(&self, py: Python<'_>) -> PyResult<()> {
+        self.own.wait(py, |memory| {
+            memory.held()?.release(|guard, _| match guard {
+                RegionGuard::Read(guard) => {
+                    drop(guard);
+                    Ok(())
+                }
+                RegionGuard::Write(mut guard) => Ok(guard.publish()?),
+            })?
+        })
+    }
+
+    fn take_over(slf: &Bound<'_, Self>) -> PyResult<Option<Lent>> {
+        let lent = slf.get().own.wait(slf.py(), |memory| {
+            let held = memory.held()?;
+            let taken = held.hold_some(|region| Ok(region.take_over()?.map(RegionGuard::Write)))?;
+            if !taken {
+                return Ok(None);
+            }
+            let address = held.with_guard(|guard| match guard {
+                RegionGuard::Read(items) => items.as_ptr().expose_provenance(),
+                RegionGuard::Write(items) => address_of(items),
+            })?;
+            Ok(Some((address, Arc::clone(&memory.lent))))
+        })?;
+        Ok(lent.map(|lent| Self::lend(slf, lent, true)))
+    }
+
+    fn clear_poison(&self, py: Python<'_>) -> PyResult<bool> {
+        self.own.wait(py, |memory| {
+            Ok(memory.held()?.owner()?.clear_poison()?.is_some())
+        })
+    }
+
+    /// Lets `function` change the memory on one rank, and returns what it returns on all. Collective.
+    #[pyo3(signature = (function, rank, name = None))]
+    fn update(
+        slf: &Bound<'_, Self>,
+        function: Bound<'_, PyAny>,
+        rank: i32,
+        name: Option<&str>,
+    ) -> PyResult<Py<PyAny>> {
+        let py = slf.py();
+        let name = match name {
+            Some(name) => format!("update {name}"),
+            None => format!("update {}", site::caller(py)?),
+        };
+        let call = Function {
+            label: interned(&name),
+            place: Location::caller(),
+        };
+        let (region, function) = (slf.clone().unbind(), function.unbind());
+        let (mut returned, mut raised) = (None, None);
+        let bytes = slf.get().own.wait(py, |memory| {
+            let lent = Arc::clone(&memory.lent);
+            let write = |guard: &mut RegionWriteGuard<'_, u8, mpisync::ndarray::Ix2>| {
+                let address = address_of(guard);
+                Python::attach(|py| {
+                    let lent = Self::lend(region.bind(py), (address, lent), true);
+                    let run = || {
+                        let object = function.call1(py, (lent,))?;
+                        let bytes = pickled(object.bind(py))?.as_bytes(py).to_vec();
+                        returned = Some(object);
+                        Ok(bytes)
+                    };
+                    run().map_err(|error: PyErr| {
+                        let text = text_of(error.value(py).as_any());
+                        NoUpdate::Raised(error, text)
+                    })
+                })
+            };
+            let outcome = update_on(memory.held()?.owner()?, rank, call, write);
+            outcome.map_err(|error| match error {
+                NoUpdate::Failed(error) => error.into(),
+                NoUpdate::Raised(error, text) => {
+                    raised = Some(error);
+                    Failure::new(Kind::WriterFailed, text)
+                }
+            })
+        });
+        if let Some(error) = raised {
+            return Err(error);
+        }
+        let bytes = bytes?;
+        match returned {
+            Some(object) => Ok(object),
+            None => unpickled(py, &bytes),
+        }
+    }
+
+    fn close(&self, py: Python<'_>) -> PyResult<()> {
+        let take = |memory| {
+            handle::remove::<Memory>(memory, |memory| {
+                memory.held()?.check_free()?;
+                memory.check_not_lent()
+            })
+        };
+        self.own
+            .close(py, take, |mut memory| match memory.held.take() {
+                Some(held) => Ok(held.into_owner().close()?),
+                None => Ok(()),
+            })
+    }
+
+    #[getter]
+    fn name(&self) -> &str {
+        self.own.name()
+    }
+
+    #[getter]
+    fn rank(&self) -> i32 {
+        self.rank
+    }
+
+    #[getter]
+    fn size(&self) -> i32 {
+        self.size
+    }
+
+    #[getter]
+    fn master(&self) -> i32 {
+        self.master
+    }
+}
