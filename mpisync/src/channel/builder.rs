@@ -2,9 +2,10 @@
 
 use crate::channel::RemoteChannel;
 use crate::channel::finalize::close_at_end;
+use crate::channel::message::Message;
 use crate::channel::remote::server::ChannelServer;
 use crate::channel::remote::{Coordinator, NodeProxy};
-use crate::channel::ring::memory::{Layout, RelayLayout, RelaySlots, Slots};
+use crate::channel::ring::memory::{Layout, MessageLayout, RelayLayout, RelaySlots, Slots};
 use crate::channel::shared::{KIND, Shared};
 use crate::error::CreateError;
 use crate::net::{Network, Port};
@@ -31,10 +32,14 @@ use std::sync::Arc;
 /// ```
 #[must_use = "nothing is made before `build`"]
 #[derive(Debug)]
-pub struct ChannelBuilder<'a, T, C> {
+pub struct ChannelBuilder<'a, T: ?Sized, C> {
     common: CommonArguments<'a, C>,
     capacity: usize,
-    messages: PhantomData<fn(T)>,
+    /// None if messages are too long for the address space.
+    layout: Option<MessageLayout>,
+    /// The layout as ranks compare it.
+    description: String,
+    messages: PhantomData<fn(&T)>,
 }
 
 impl<T: Plain> RemoteChannel<T> {
@@ -60,14 +65,59 @@ impl<T: Plain> RemoteChannel<T> {
     pub fn builder<C: IntraCommunicator>(comm: &C, capacity: usize) -> ChannelBuilder<'_, T, C> {
         let () = Self::ASSERT_ALIGNED;
         ChannelBuilder {
-            common: CommonArguments::new(comm, "root", "channel"),
+            common: CommonArguments::new(comm, "root", KIND),
             capacity,
+            layout: Some(MessageLayout::of::<T>()),
+            description: TypeLayout::of::<T>().to_string(),
             messages: PhantomData,
         }
     }
 }
 
-impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
+/// # Messages of varying length
+impl<T: Plain> RemoteChannel<[T]> {
+    /// Makes a channel on `comm` with room for `capacity` messages of up to `longest` items each. Its
+    /// root is rank 0. Collective. The memory has room for the longest messages; between nodes only
+    /// the items of a message are sent.
+    ///
+    /// # Errors
+    /// Those of [`ChannelBuilder::build`].
+    ///
+    /// ```no_run
+    /// use mpisync::prelude::*;
+    ///
+    /// let universe = mpisync::initialize().expect("MPI is initialized once");
+    /// let lines = RemoteChannel::<[u8]>::slices(&universe.world(), 64, 4096)?;
+    /// lines.put_items(b"of any length up to 4096 bytes")?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[track_caller]
+    pub fn slices<C: IntraCommunicator>(
+        comm: &C,
+        capacity: usize,
+        longest: usize,
+    ) -> Result<Self, CreateError> {
+        Self::slices_builder(comm, capacity, longest).build()
+    }
+
+    /// Begins to make a channel on `comm` with room for `capacity` messages of up to `longest` items.
+    pub fn slices_builder<C: IntraCommunicator>(
+        comm: &C,
+        capacity: usize,
+        longest: usize,
+    ) -> ChannelBuilder<'_, [T], C> {
+        let () = RemoteChannel::<T>::ASSERT_ALIGNED;
+        ChannelBuilder {
+            common: CommonArguments::new(comm, "root", KIND),
+            capacity,
+            layout: MessageLayout::of_slices::<T>(longest),
+            description: format!("up to {longest} items of {}", TypeLayout::of::<T>()),
+            messages: PhantomData,
+        }
+    }
+}
+
+impl<T: Message + ?Sized, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     /// Sets the rank on whose node the messages are stored. Defaults to rank 0. Must be the same on
     /// all ranks.
     pub fn root(mut self, rank: i32) -> Self {
@@ -81,7 +131,8 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     /// Makes the channel. Collective; all ranks succeed or all fail.
     ///
     /// Allocates all memory in `/dev/shm` at once. Each message takes its own size and 8 bytes,
-    /// rounded up to a power of two or to cache lines. If the communicator spans nodes, each node
+    /// rounded up to a power of two or to cache lines; one of varying length takes its largest size,
+    /// and 8 bytes more. If the communicator spans nodes, each node
     /// instead has two queues, each for at most 512 messages and 1 MiB, or for four larger
     /// messages; the lowest rank of the root's node allocates memory for the other messages when
     /// they arrive.
@@ -94,28 +145,26 @@ impl<T: Plain, C: IntraCommunicator> ChannelBuilder<'_, T, C> {
     #[track_caller]
     pub fn build(self) -> Result<RemoteChannel<T>, CreateError> {
         let creation = self.common.begin()?;
-        let (capacity, bytes) = (self.capacity, size_of::<T>());
-        let fits = Layout::of::<T>(capacity, self.common.comm.size() as usize).is_some();
-        let invalid = (!fits).then_some(CreateError::Capacity {
-            object: "channel",
+        let (capacity, members) = (self.capacity, self.common.comm.size() as usize);
+        let message =
+            (self.layout).filter(|&layout| Layout::of(layout, capacity, members).is_some());
+        let invalid = message.is_none().then(|| CreateError::Capacity {
+            object: KIND,
             capacity,
-            bytes,
+            bytes: self.layout.map_or(usize::MAX, MessageLayout::bytes),
         });
         let own = vec![
             ("type of messages", type_name::<T>().to_owned()),
-            ("layout of messages", TypeLayout::of::<T>().to_string()),
+            ("layout of messages", self.description),
             ("capacity", capacity.to_string()),
         ];
         let arguments = self.common.compared(&creation, KIND, own, invalid);
-        let room = |domain: &Domain| Plan::of::<T>(domain, capacity).map(Plan::room);
+        let plan = |domain: &Domain| Plan::of(message?, domain, capacity);
+        let room = |domain: &Domain| plan(domain).map(Plan::room);
         let shared = rsmpi::memory(&creation, &arguments, room, |created| {
-            join(
-                created,
-                capacity,
-                self.common.root,
-                self.common.name.clone(),
-            )
-            .listed()
+            let plan = plan(created.context.domain()).expect("there is memory for it");
+            let name = self.common.name.clone();
+            join(created, plan, capacity, self.common.root, name).listed()
         })?;
         let shared = Rc::new(shared);
         close_at_end(&shared);
@@ -137,16 +186,16 @@ enum Plan {
 }
 
 impl Plan {
-    /// The memory for a channel of `T` on this node. None if it is too large.
-    fn of<T>(domain: &Domain, capacity: usize) -> Option<Self> {
+    /// The memory for a channel of such messages on this node. None if it is too large.
+    fn of(message: MessageLayout, domain: &Domain, capacity: usize) -> Option<Self> {
         let members = domain.segment().shape().members;
-        let local = Layout::of::<T>(capacity, members)?;
+        let local = Layout::of(message, capacity, members)?;
         if !domain.topology().spans_nodes() {
             return Some(Plan::Local(local));
         }
         let (least, most) = RELAYED_MESSAGES;
-        let ring = (RELAYED_BYTES / size_of::<T>().max(1)).clamp(least, most);
-        let layout = Layout::of::<T>(ring.min(capacity), members)?;
+        let ring = (RELAYED_BYTES / message.bytes().max(1)).clamp(least, most);
+        let layout = Layout::of(message, ring.min(capacity), members)?;
         Some(Plan::Remote(RelayLayout(layout), local.length()))
     }
 
@@ -167,14 +216,19 @@ impl Plan {
 }
 
 /// Makes this rank's side of a channel. On the leader of a node, also starts the node's server.
-fn join<T: Plain>(created: CreatedMemory, capacity: usize, root: i32, name: String) -> Shared<T> {
+fn join<T: Message + ?Sized>(
+    created: CreatedMemory,
+    plan: Plan,
+    capacity: usize,
+    root: i32,
+    name: String,
+) -> Shared<T> {
     let CreatedMemory {
         context,
         mapping,
         number,
     } = created;
     let domain = context.domain();
-    let plan = Plan::of::<T>(domain, capacity).expect("there is memory for it");
     let (layout, number) = match (plan, number) {
         (Plan::Remote(layout, _), Some(number)) => (layout, number),
         (Plan::Local(layout) | Plan::Remote(RelayLayout(layout), _), _) => {

@@ -57,6 +57,17 @@ pub enum ChannelError {
          channel before or after that call"
     )]
     Nested,
+    /// The message has more items than fit into a slot.
+    #[error(
+        "the message has {length} items, and the channel takes up to {longest}; put it in pieces, or make the channel for longer \
+         messages"
+    )]
+    TooLong {
+        /// The number of items of the message.
+        length: usize,
+        /// The most items of a message.
+        longest: usize,
+    },
     /// A host is lost: its leader has died, or it does not answer. Messages from other nodes cannot
     /// arrive any more. Only for channels that span nodes.
     #[error("no message of another host can arrive any more: {0}")]

@@ -4,8 +4,8 @@
 //! dropped, forgotten or are still in use. Closing their ends then keeps other ranks from waiting
 //! for messages or room in vain.
 
+use crate::channel::message::Message;
 use crate::channel::shared::Shared;
-use crate::plain::Plain;
 use crate::rsmpi;
 use std::cell::RefCell;
 use std::rc::{Rc, Weak};
@@ -15,7 +15,7 @@ trait Close {
     fn close(&self);
 }
 
-impl<T: Plain> Close for Shared<T> {
+impl<T: Message + ?Sized> Close for Shared<T> {
     fn close(&self) {
         self.takes.close_producer();
         self.takes.close_consumer();
@@ -27,7 +27,7 @@ thread_local! {
 }
 
 /// Closes the channel when MPI is finalized, if it still exists.
-pub(super) fn close_at_end<T: Plain>(channel: &Rc<Shared<T>>) {
+pub(super) fn close_at_end<T: Message + ?Sized>(channel: &Rc<Shared<T>>) {
     static AT_END: Once = Once::new();
     AT_END.call_once(|| rsmpi::first_at_end(close_all));
     let channel: Rc<dyn Close> = Rc::<Shared<T>>::clone(channel);

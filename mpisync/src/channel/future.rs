@@ -6,12 +6,13 @@
 //! calls MPI.
 
 use crate::channel::error::{ChannelError, PutError};
+use crate::channel::message::Message;
 use crate::channel::ring::memory::Slots;
 use crate::channel::ring::{Generation, Inspector, NoMessage, Queue, Waiting};
 use crate::channel::shared::Shared;
-use crate::plain::Plain;
 use crate::shm::wait::{FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL, Surroundings};
 use futures_timer::Delay;
+use std::borrow::Borrow;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
@@ -19,22 +20,22 @@ use std::time::{Duration, Instant};
 
 /// Puts a message; see [`RemoteChannel::put_async`](super::RemoteChannel::put_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct PutFuture<'a, T: Plain> {
+pub struct PutFuture<'a, T: Message + ?Sized> {
     retry: Retry<'a, T>,
     /// None after the future was ready.
-    message: Option<T>,
+    message: Option<T::Owned>,
 }
 
 /// Takes a message; see [`RemoteChannel::take_async`](super::RemoteChannel::take_async).
 #[must_use = "futures do nothing unless they are polled"]
-pub struct TakeFuture<'a, T: Plain> {
+pub struct TakeFuture<'a, T: Message + ?Sized> {
     retry: Retry<'a, T>,
     wait_began: Option<Generation>,
     is_done: bool,
 }
 
-impl<'a, T: Plain> PutFuture<'a, T> {
-    pub(super) fn new(shared: &'a Shared<T>, message: T) -> Self {
+impl<'a, T: Message + ?Sized> PutFuture<'a, T> {
+    pub(super) fn new(shared: &'a Shared<T>, message: T::Owned) -> Self {
         PutFuture {
             retry: Retry::put(shared),
             message: Some(message),
@@ -42,7 +43,7 @@ impl<'a, T: Plain> PutFuture<'a, T> {
     }
 }
 
-impl<'a, T: Plain> TakeFuture<'a, T> {
+impl<'a, T: Message + ?Sized> TakeFuture<'a, T> {
     pub(super) fn new(shared: &'a Shared<T>) -> Self {
         TakeFuture {
             retry: Retry::take(shared),
@@ -53,17 +54,17 @@ impl<'a, T: Plain> TakeFuture<'a, T> {
 }
 
 // A message is copied when it is put, and never pinned.
-impl<T: Plain> Unpin for PutFuture<'_, T> {}
+impl<T: Message + ?Sized> Unpin for PutFuture<'_, T> {}
 
-impl<T: Plain> Future for PutFuture<'_, T> {
-    type Output = Result<(), PutError<T>>;
+impl<T: Message + ?Sized> Future for PutFuture<'_, T> {
+    type Output = Result<(), PutError<T::Owned>>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let PutFuture { retry, message } = &mut *self;
         let to_put = message
             .as_ref()
             .expect("`PutFuture` is not polled after it was ready");
-        let result = ready!(retry.poll(context, |shared| put(shared, to_put)));
+        let result = ready!(retry.poll(context, |shared| put(shared, to_put.borrow())));
         let message = message.take();
         Poll::Ready(result.map_err(|reason| PutError {
             message: message.expect("it was not put"),
@@ -72,8 +73,8 @@ impl<T: Plain> Future for PutFuture<'_, T> {
     }
 }
 
-impl<T: Plain> Future for TakeFuture<'_, T> {
-    type Output = Result<Option<T>, ChannelError>;
+impl<T: Message + ?Sized> Future for TakeFuture<'_, T> {
+    type Output = Result<Option<T::Owned>, ChannelError>;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
@@ -89,24 +90,28 @@ impl<T: Plain> Future for TakeFuture<'_, T> {
 }
 
 /// Puts a message. `None` if there is no room at the moment.
-pub(super) fn put<T: Plain>(shared: &Shared<T>, message: &T) -> Option<Result<(), ChannelError>> {
+pub(super) fn put<T: Message + ?Sized>(
+    shared: &Shared<T>,
+    message: &T,
+) -> Option<Result<(), ChannelError>> {
     let reserved = shared.check_usable().and_then(|()| {
         if let Some(lost) = shared.lost.get() {
             return Err(lost.into());
         }
+        message.check(&shared.puts().memory)?;
         Ok(shared.puts().try_put(1)?)
     });
     match reserved {
         Err(ChannelError::Full) => None,
-        reserved => Some(reserved.map(|mut putting| putting.put(message))),
+        reserved => Some(reserved.map(|mut putting| T::put(&mut putting, message))),
     }
 }
 
 /// Takes a message. `None` if there is no message at the moment; then the wait has begun.
-pub(super) fn take<T: Plain>(
+pub(super) fn take<T: Message + ?Sized>(
     shared: &Shared<T>,
     wait_began: &mut Option<Generation>,
-) -> Option<Result<Option<T>, ChannelError>> {
+) -> Option<Result<Option<T::Owned>, ChannelError>> {
     let began = *wait_began.get_or_insert_with(|| shared.takes.begin_waiting(false));
     let taken = (shared.check_usable())
         .and_then(|()| NoMessage::none_at_end(shared.takes.take_since(1, began)));
@@ -115,23 +120,23 @@ pub(super) fn take<T: Plain>(
         taken => taken,
     };
     *wait_began = None;
-    Some(taken.map(|taking| taking.map(|mut taking| taking.take())))
+    Some(taken.map(|taking| taking.map(|mut taking| T::take(&mut taking))))
 }
 
-impl<T: Plain> fmt::Debug for PutFuture<'_, T> {
+impl<T: Message + ?Sized> fmt::Debug for PutFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.retry.shared.fmt("PutFuture", f)
     }
 }
 
-impl<T: Plain> fmt::Debug for TakeFuture<'_, T> {
+impl<T: Message + ?Sized> fmt::Debug for TakeFuture<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.retry.shared.fmt("TakeFuture", f)
     }
 }
 
 /// Retries an attempt to put or take until it succeeds.
-pub(super) struct Retry<'a, T> {
+pub(super) struct Retry<'a, T: ?Sized> {
     pub(super) shared: &'a Shared<T>,
     /// The queue at which the future waits.
     queue: &'a Queue<Slots<T>>,
@@ -139,7 +144,7 @@ pub(super) struct Retry<'a, T> {
     wait: Option<Wait<'a, T>>,
 }
 
-struct Wait<'a, T> {
+struct Wait<'a, T: ?Sized> {
     began: Instant,
     inspected: Instant,
     inspector: Inspector<'a, Slots<T>>,
@@ -148,7 +153,7 @@ struct Wait<'a, T> {
     sleep_time: Duration,
 }
 
-impl<'a, T: Plain> Retry<'a, T> {
+impl<'a, T: Message + ?Sized> Retry<'a, T> {
     pub(super) fn put(shared: &'a Shared<T>) -> Self {
         Self::at(shared, shared.puts())
     }
@@ -202,7 +207,7 @@ impl<'a, T: Plain> Retry<'a, T> {
     }
 }
 
-impl<T> Wait<'_, T> {
+impl<T: ?Sized> Wait<'_, T> {
     /// Wakes the task after a sleep, each twice as long as the one before. A sleep that has not
     /// ended stays, and wakes the task of the last poll.
     fn sleep(&mut self, context: &mut Context<'_>) {

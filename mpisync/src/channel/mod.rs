@@ -131,10 +131,12 @@ mod error;
 mod finalize;
 mod future;
 mod iter;
+mod message;
 mod put;
 pub(crate) mod remote;
 pub(crate) mod ring;
 mod shared;
+mod slices;
 #[cfg(feature = "futures")]
 mod stream;
 mod take;
@@ -145,7 +147,8 @@ pub use crate::channel::ends::{Both, CanPut, CanTake, Ends, PutOnly, TakeOnly};
 pub use crate::channel::error::{BulkError, ChannelError, PutError};
 pub use crate::channel::future::{PutFuture, TakeFuture};
 pub use crate::channel::iter::{IntoIter, Iter};
-use crate::channel::ring::memory::{Layout, Slots};
+pub use crate::channel::message::Message;
+use crate::channel::ring::memory::{Layout, MessageLayout, Slots};
 use crate::channel::shared::Shared;
 #[cfg(feature = "futures")]
 pub use crate::channel::stream::{ChannelSink, ChannelStream};
@@ -160,8 +163,8 @@ use std::rc::Rc;
 
 /// A queue of messages of one type, with a fixed capacity, that all ranks of a communicator share.
 ///
-/// Any rank puts and any rank takes. A message is plain data, see [`Plain`]. Like a controller, a
-/// channel stays on the thread that made it. [`split`](Self::split) makes a [`Producer`] and a
+/// Any rank puts and any rank takes. A message is plain data, see [`Plain`], or a slice of it, whose
+/// length [varies](#messages-of-varying-length). Like a controller, a channel stays on the thread that made it. [`split`](Self::split) makes a [`Producer`] and a
 /// [`Consumer`] of it, so that a rank that only takes does not keep the stream open. Dropping a
 /// channel is local.
 ///
@@ -180,7 +183,7 @@ use std::rc::Rc;
 ///
 /// See the [module](crate::channel) for the order of messages, the end of a stream, and the death
 /// of ranks.
-pub struct RemoteChannel<T: Plain, E: Ends = Both> {
+pub struct RemoteChannel<T: Message + ?Sized, E: Ends = Both> {
     shared: Rc<Shared<T>>,
     /// Whether two other handles have its ends.
     is_split: bool,
@@ -208,15 +211,23 @@ impl<T: Plain> RemoteChannel<T> {
         // In all functions that begin to make a channel: the compiler's note names the line that
         // calls them.
         let () = Self::ASSERT_ALIGNED;
+        Self::local_with(Some(MessageLayout::of::<T>()), capacity)
+    }
+}
+
+/// # The ends
+impl<T: Message + ?Sized> RemoteChannel<T> {
+    /// [`local`](RemoteChannel::local) for messages of this layout; None if they are too long.
+    fn local_with(message: Option<MessageLayout>, capacity: usize) -> Result<Self, CreateError> {
         let domain = Domain::local(0);
-        let bytes = size_of::<T>();
-        let layout = Layout::of::<T>(capacity, domain.segment().shape().members).ok_or(
-            CreateError::Capacity {
+        let members = domain.segment().shape().members;
+        let layout = message
+            .and_then(|message| Layout::of(message, capacity, members))
+            .ok_or(CreateError::Capacity {
                 object: "channel",
                 capacity,
-                bytes,
-            },
-        )?;
+                bytes: message.map_or(usize::MAX, MessageLayout::bytes),
+            })?;
         let memory = Mapping::try_private(layout.length()).ok_or_else(|| CreateError::Memory {
             rank: 0,
             error: io::Error::from(io::ErrorKind::OutOfMemory).into(),
@@ -238,7 +249,7 @@ impl<T: Plain> RemoteChannel<T> {
 }
 
 /// # The channel's state
-impl<T: Plain, E: Ends> RemoteChannel<T, E> {
+impl<T: Message + ?Sized, E: Ends> RemoteChannel<T, E> {
     fn of(shared: &Rc<Shared<T>>) -> Self {
         RemoteChannel {
             shared: Rc::clone(shared),
@@ -303,7 +314,7 @@ impl<T: Plain, E: Ends> RemoteChannel<T, E> {
     }
 }
 
-impl<T: Plain, E: Ends> Drop for RemoteChannel<T, E> {
+impl<T: Message + ?Sized, E: Ends> Drop for RemoteChannel<T, E> {
     fn drop(&mut self) {
         if self.is_split {
             return;
@@ -317,7 +328,7 @@ impl<T: Plain, E: Ends> Drop for RemoteChannel<T, E> {
     }
 }
 
-impl<T: Plain, E: Ends> fmt::Debug for RemoteChannel<T, E> {
+impl<T: Message + ?Sized, E: Ends> fmt::Debug for RemoteChannel<T, E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.shared.fmt(E::NAME, f)
     }

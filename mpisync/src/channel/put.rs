@@ -4,6 +4,7 @@ use crate::channel::RemoteChannel;
 use crate::channel::ends::CanPut;
 use crate::channel::error::{BulkError, ChannelError, PutError};
 use crate::channel::future::PutFuture;
+use crate::channel::message::Message;
 use crate::channel::shared::{Limit, Shared};
 use crate::plain::Plain;
 use std::time::Duration;
@@ -149,7 +150,10 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     pub fn put_async(&self, message: T) -> PutFuture<'_, T> {
         PutFuture::new(&self.shared, message)
     }
+}
 
+/// # Promises
+impl<T: Message + ?Sized, E: CanPut> RemoteChannel<T, E> {
     /// Promises that this rank or another one will put `messages` more messages. Not collective: the
     /// promises of several ranks add up. Call [`claim_together`](Self::claim_together) where all
     /// ranks promise the same messages. Waits for the coordinator's answer if the channel spans

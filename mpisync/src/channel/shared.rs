@@ -1,12 +1,12 @@
 //! A channel on one rank: the state that the handles share.
 
 use crate::channel::error::ChannelError;
+use crate::channel::message::Message;
 use crate::channel::ring::layout::{NO_CONSUMER, NO_PRODUCER};
 use crate::channel::ring::memory::{QueueMemory, RelaySlots, Slots};
 use crate::channel::ring::relay::Lost;
 use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
 use crate::net::mpi_has_ended;
-use crate::plain::Plain;
 use crate::shm::domain::Domain;
 #[cfg(feature = "mpi")]
 use crate::shm::listing::Listing;
@@ -22,7 +22,7 @@ use std::time::Duration;
 pub(super) const KIND: &str = "channel";
 
 /// A channel on this rank.
-pub(super) struct Shared<T> {
+pub(super) struct Shared<T: ?Sized> {
     /// The queue that messages are taken from. It also knows which ranks put and take.
     pub(super) takes: Queue<Slots<T>>,
     /// The queue that messages are put into, if it is another one: in a channel that spans nodes.
@@ -82,7 +82,7 @@ impl Limit {
     }
 }
 
-impl<T: Plain> Shared<T> {
+impl<T: Message + ?Sized> Shared<T> {
     /// A channel on one node.
     pub(super) fn local(slots: Slots<T>, root: i32, name: String) -> Self {
         Shared {
@@ -224,13 +224,13 @@ impl<T: Plain> Shared<T> {
 
 /// The other end of a channel, at which some rank has to put or take before a call of this rank at its
 /// end goes on.
-struct OtherEnd<'a, T> {
+struct OtherEnd<'a, T: ?Sized> {
     shared: &'a Shared<T>,
     /// The bit of the ranks that have closed it.
     end: u32,
 }
 
-impl<T> OtherEnd<'_, T> {
+impl<T: ?Sized> OtherEnd<'_, T> {
     /// The other ranks that have not closed it; None if they may be on other nodes.
     fn open(&self) -> Option<Vec<u32>> {
         let here = self.domain().topology().local_ranks();
@@ -243,7 +243,7 @@ impl<T> OtherEnd<'_, T> {
     }
 }
 
-impl<T> Subject for OtherEnd<'_, T> {
+impl<T: ?Sized> Subject for OtherEnd<'_, T> {
     fn domain(&self) -> &Domain {
         self.shared.takes.memory.domain()
     }

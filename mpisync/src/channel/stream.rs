@@ -4,18 +4,19 @@ use crate::channel::RemoteChannel;
 use crate::channel::ends::{CanPut, CanTake};
 use crate::channel::error::ChannelError;
 use crate::channel::future::{Retry, put, take};
+use crate::channel::message::Message;
 use crate::channel::ring::Generation;
 use crate::channel::shared::Shared;
-use crate::plain::Plain;
 use futures_core::stream::{FusedStream, Stream};
 use futures_sink::Sink;
+use std::borrow::Borrow;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 /// Takes messages until the end of the stream or an error; see [`RemoteChannel::stream`].
 #[must_use = "streams do nothing unless they are polled"]
-pub struct ChannelStream<'a, T: Plain> {
+pub struct ChannelStream<'a, T: Message + ?Sized> {
     retry: Retry<'a, T>,
     wait_began: Option<Generation>,
     is_over: bool,
@@ -23,13 +24,13 @@ pub struct ChannelStream<'a, T: Plain> {
 
 /// Puts messages; see [`RemoteChannel::sink`].
 #[must_use = "sinks do nothing unless they are polled"]
-pub struct ChannelSink<'a, T: Plain> {
+pub struct ChannelSink<'a, T: Message + ?Sized> {
     retry: Retry<'a, T>,
     /// A message that lost its room to a message of another rank or task.
-    held: Option<T>,
+    held: Option<T::Owned>,
 }
 
-impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
+impl<T: Message + ?Sized, E: CanTake> RemoteChannel<T, E> {
     /// Takes messages until the end of the stream, as a stream of the `futures` crates. Each item
     /// is a [`take_async`](Self::take_async). The stream ends after an error. Not collective.
     ///
@@ -48,7 +49,7 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
     }
 }
 
-impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
+impl<T: Message + ?Sized, E: CanPut> RemoteChannel<T, E> {
     /// Puts messages, as a sink of the `futures` crates. Not collective.
     ///
     /// The sink is ready when there is room, and puts a message as soon as it has it. Only if
@@ -72,7 +73,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     }
 }
 
-impl<'a, T: Plain> ChannelStream<'a, T> {
+impl<'a, T: Message + ?Sized> ChannelStream<'a, T> {
     pub(super) fn new(shared: &'a Shared<T>) -> Self {
         ChannelStream {
             retry: Retry::take(shared),
@@ -82,7 +83,7 @@ impl<'a, T: Plain> ChannelStream<'a, T> {
     }
 }
 
-impl<'a, T: Plain> ChannelSink<'a, T> {
+impl<'a, T: Message + ?Sized> ChannelSink<'a, T> {
     pub(super) fn new(shared: &'a Shared<T>) -> Self {
         ChannelSink {
             retry: Retry::put(shared),
@@ -94,15 +95,18 @@ impl<'a, T: Plain> ChannelSink<'a, T> {
     fn poll_held(&mut self, context: &mut Context<'_>) -> Poll<Result<(), ChannelError>> {
         if let Some(message) = &self.held {
             // After an error it is still held, so that no later flush seems to succeed.
-            ready!(self.retry.poll(context, |shared| put(shared, message)))?;
+            ready!(
+                self.retry
+                    .poll(context, |shared| put(shared, message.borrow()))
+            )?;
             self.held = None;
         }
         Poll::Ready(Ok(()))
     }
 }
 
-impl<T: Plain> Stream for ChannelStream<'_, T> {
-    type Item = Result<T, ChannelError>;
+impl<T: Message + ?Sized> Stream for ChannelStream<'_, T> {
+    type Item = Result<T::Owned, ChannelError>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = &mut *self;
@@ -116,16 +120,16 @@ impl<T: Plain> Stream for ChannelStream<'_, T> {
     }
 }
 
-impl<T: Plain> FusedStream for ChannelStream<'_, T> {
+impl<T: Message + ?Sized> FusedStream for ChannelStream<'_, T> {
     fn is_terminated(&self) -> bool {
         self.is_over
     }
 }
 
 // A message is copied when it is put, and never pinned.
-impl<T: Plain> Unpin for ChannelSink<'_, T> {}
+impl<T: Message + ?Sized> Unpin for ChannelSink<'_, T> {}
 
-impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
+impl<T: Message + ?Sized> Sink<T::Owned> for ChannelSink<'_, T> {
     type Error = ChannelError;
 
     fn poll_ready(
@@ -142,12 +146,12 @@ impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
         })
     }
 
-    fn start_send(mut self: Pin<&mut Self>, message: T) -> Result<(), ChannelError> {
+    fn start_send(mut self: Pin<&mut Self>, message: T::Owned) -> Result<(), ChannelError> {
         assert!(
             self.held.is_none(),
             "`start_send` comes after a `poll_ready` that was ready"
         );
-        put(self.retry.shared, &message).unwrap_or_else(|| {
+        put(self.retry.shared, message.borrow()).unwrap_or_else(|| {
             self.held = Some(message);
             Ok(())
         })
@@ -168,13 +172,13 @@ impl<T: Plain> Sink<T> for ChannelSink<'_, T> {
     }
 }
 
-impl<T: Plain> fmt::Debug for ChannelStream<'_, T> {
+impl<T: Message + ?Sized> fmt::Debug for ChannelStream<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.retry.shared.fmt("ChannelStream", f)
     }
 }
 
-impl<T: Plain> fmt::Debug for ChannelSink<'_, T> {
+impl<T: Message + ?Sized> fmt::Debug for ChannelSink<'_, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.retry.shared.fmt("ChannelSink", f)
     }

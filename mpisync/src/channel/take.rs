@@ -5,6 +5,7 @@ use crate::channel::ends::CanTake;
 use crate::channel::error::ChannelError;
 use crate::channel::future::TakeFuture;
 use crate::channel::iter::Iter;
+use crate::channel::message::Message;
 use crate::channel::shared::{Limit, Shared};
 use crate::plain::Plain;
 use std::time::Duration;
@@ -134,7 +135,10 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
     pub fn take_async(&self) -> TakeFuture<'_, T> {
         TakeFuture::new(&self.shared)
     }
+}
 
+/// # Taking all messages
+impl<T: Message + ?Sized, E: CanTake> RemoteChannel<T, E> {
     /// Takes messages until the end of the stream. Each `next` is a [`take`](Self::take). Not
     /// collective.
     ///
@@ -147,13 +151,16 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
 
 #[inline]
 #[track_caller]
-pub(super) fn take_or_panic<T: Plain>(shared: &Shared<T>) -> Option<T> {
+pub(super) fn take_or_panic<T: Message + ?Sized>(shared: &Shared<T>) -> Option<T::Owned> {
     take(shared, Limit::Never).unwrap_or_else(|error| shared.panic_with(&error))
 }
 
 #[inline]
 #[track_caller]
-fn take<T: Plain>(shared: &Shared<T>, limit: Limit) -> Result<Option<T>, ChannelError> {
+pub(super) fn take<T: Message + ?Sized>(
+    shared: &Shared<T>,
+    limit: Limit,
+) -> Result<Option<T::Owned>, ChannelError> {
     let taking = shared.reserve_messages(1, limit)?;
-    Ok(taking.map(|mut taking| taking.take()))
+    Ok(taking.map(|mut taking| T::take(&mut taking)))
 }

@@ -42,6 +42,7 @@ mod region;
 mod region_errors;
 mod run;
 mod semaphore;
+mod slices;
 mod soak;
 mod top;
 mod trace;

@@ -1,4 +1,6 @@
 //! The memory of a channel: the words of its queue, and slots for one message each.
+//!
+//! A message lies behind the stamp of its slot. One whose length varies begins with its number of items.
 
 use crate::channel::ring::layout::{QueueWords, RankState, Relay, Shape};
 use crate::shm::atomic::AtomicU64;
@@ -56,23 +58,83 @@ unsafe impl Shareable for Relay {}
 
 const RANK_STATES_AT: usize = size_of::<QueueWords>();
 
+/// How a message lies in its slot.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MessageLayout {
+    /// Its alignment, which is at most [`ALIGN`].
+    align: usize,
+    /// Its length in bytes, or the most that it may have.
+    bytes: usize,
+    /// If the number of items varies: the length of an item in bytes, and the most items.
+    items: Option<(usize, usize)>,
+}
+
+impl MessageLayout {
+    /// The layout of one `T`.
+    pub(crate) const fn of<T>() -> Self {
+        MessageLayout {
+            align: align_of::<T>(),
+            bytes: size_of::<T>(),
+            items: None,
+        }
+    }
+
+    /// The layout of up to `most` items. None if they do not fit into the address space.
+    pub(crate) fn of_slices<T>(most: usize) -> Option<Self> {
+        let items = size_of::<T>().checked_mul(most)?;
+        Some(MessageLayout {
+            align: max(align_of::<u64>(), align_of::<T>()),
+            bytes: items.checked_add(items_at::<T>())?,
+            items: Some((size_of::<T>(), most)),
+        })
+    }
+
+    /// The most bytes that a message has.
+    pub(crate) fn bytes(self) -> usize {
+        self.bytes
+    }
+
+    /// The offset of the message in its slot, behind the stamp.
+    const fn offset(self) -> usize {
+        max(size_of::<AtomicU64>(), self.align)
+    }
+
+    /// The distance between slots in bytes. Small slots share a cache line, which is then
+    /// transferred once for all of them; large slots have cache lines of their own.
+    pub(in crate::channel) fn stride(self) -> Option<usize> {
+        const LINE: usize = 64;
+        match self.offset().checked_add(self.bytes)? {
+            bytes @ ..=LINE => Some(bytes.next_power_of_two()),
+            bytes => bytes.checked_next_multiple_of(LINE.max(self.align)),
+        }
+    }
+}
+
+/// The offset of the items in a message, behind their number.
+const fn items_at<T>() -> usize {
+    max(size_of::<u64>(), align_of::<T>())
+}
+
+const fn max(a: usize, b: usize) -> usize {
+    if a > b { a } else { b }
+}
+
 /// The layout of a queue's memory: its words, the words of its ranks, and its slots.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Layout {
     shape: Shape,
     members: usize,
     stride: usize,
-    /// The offset of a message in its slot, and its length in bytes.
-    message: (usize, usize),
+    message: MessageLayout,
     length: usize,
 }
 
 impl Layout {
-    /// The layout for `capacity` messages of type `T` and this number of members. None if it does
-    /// not fit into the address space. The alignment of `T` is at most [`ALIGN`].
-    pub(crate) fn of<T>(capacity: usize, members: usize) -> Option<Self> {
-        assert!(align_of::<T>() <= ALIGN, "as the compiler has checked");
-        let stride = Self::stride::<T>();
+    /// The layout for `capacity` messages and this number of members. None if it does not fit into
+    /// the address space.
+    pub(crate) fn of(message: MessageLayout, capacity: usize, members: usize) -> Option<Self> {
+        assert!(message.align <= ALIGN, "as the compiler has checked");
+        let stride = message.stride()?;
         let shape = u64::try_from(capacity).ok()?;
         if !(1..=Shape::MOST).contains(&shape) {
             return None;
@@ -84,7 +146,7 @@ impl Layout {
             shape: Shape::new(shape),
             members,
             stride,
-            message: (Self::message_at::<T>(), size_of::<T>()),
+            message,
             length,
         })
     }
@@ -92,23 +154,6 @@ impl Layout {
     /// The number of messages that fit.
     pub(crate) fn capacity(self) -> u64 {
         self.shape.capacity()
-    }
-
-    /// The distance between slots in bytes. Small slots share a cache line, which is then
-    /// transferred once for all of them; large slots have cache lines of their own.
-    pub(in crate::channel) fn stride<T>() -> usize {
-        const LINE: usize = 64;
-        let bytes = Self::message_at::<T>() + size_of::<T>();
-        match bytes {
-            ..=LINE => bytes.next_power_of_two(),
-            _ => bytes.next_multiple_of(LINE.max(align_of::<T>())),
-        }
-    }
-
-    /// The offset of the message in its slot, behind the stamp.
-    const fn message_at<T>() -> usize {
-        let (stamp, message) = (size_of::<AtomicU64>(), align_of::<T>());
-        if stamp > message { stamp } else { message }
     }
 
     fn slots_at(members: usize) -> usize {
@@ -122,7 +167,7 @@ impl Layout {
 }
 
 /// The memory of a queue of `T`, as one of its ranks sees it.
-pub(crate) struct Slots<T> {
+pub(crate) struct Slots<T: ?Sized> {
     words: NonNull<QueueWords>,
     rank_states: NonNull<Line<RankState>>,
     slots: NonNull<u8>,
@@ -134,7 +179,7 @@ pub(crate) struct Slots<T> {
     messages: PhantomData<T>,
 }
 
-impl<T> Slots<T> {
+impl<T: ?Sized> Slots<T> {
     /// This rank's view of `mapping`, which is initially zero and has the length of the layout.
     pub(crate) fn new(domain: Arc<Domain>, layout: Layout, mapping: Mapping) -> Self {
         let me = domain.segment().me();
@@ -165,14 +210,6 @@ impl<T> Slots<T> {
         }
     }
 
-    /// The message of the slot with this index: aligned, inside the mapping, and initialized (with
-    /// zeros at first).
-    #[inline]
-    pub(crate) fn message(&self, index: usize) -> NonNull<T> {
-        // SAFETY: the slot lies inside the mapping, and the message inside the slot.
-        unsafe { self.slot(index).add(Layout::message_at::<T>()).cast() }
-    }
-
     #[inline]
     fn slot(&self, index: usize) -> NonNull<u8> {
         debug_assert!((index as u64) < self.layout.shape.capacity());
@@ -183,6 +220,38 @@ impl<T> Slots<T> {
 
     pub(crate) fn domain(&self) -> &Arc<Domain> {
         &self.domain
+    }
+}
+
+impl<T> Slots<T> {
+    /// The message of the slot with this index: aligned, inside the mapping, and initialized (with
+    /// zeros at first).
+    #[inline]
+    pub(crate) fn message(&self, index: usize) -> NonNull<T> {
+        let offset = const { MessageLayout::of::<T>().offset() };
+        // SAFETY: the slot lies inside the mapping, and the message inside the slot.
+        unsafe { self.slot(index).add(offset).cast() }
+    }
+}
+
+impl<T> Slots<[T]> {
+    /// The number of items of the message in the slot with this index, and the items: as many as a
+    /// message may have. Both are aligned, inside the mapping, and initialized (with zeros at first).
+    pub(crate) fn items(&self, index: usize) -> (NonNull<u64>, NonNull<[T]>) {
+        // SAFETY: the slot lies inside the mapping, and the message inside the slot.
+        let message = unsafe { self.slot(index).add(self.layout.message.offset()) };
+        // SAFETY: a message begins with the number, and the items are inside it.
+        let items = unsafe { message.add(items_at::<T>()).cast() };
+        (
+            message.cast(),
+            NonNull::slice_from_raw_parts(items, self.most_items()),
+        )
+    }
+
+    /// The most items of a message.
+    pub(crate) fn most_items(&self) -> usize {
+        let (_, most) = self.layout.message.items.expect("the number varies");
+        most
     }
 }
 
@@ -206,14 +275,14 @@ impl RelayLayout {
 
 /// The two queues of a node in a channel that spans nodes, as one local rank or the server sees
 /// them.
-pub(crate) struct RelaySlots<T> {
+pub(crate) struct RelaySlots<T: ?Sized> {
     /// The queue that ranks take from.
     pub(crate) takes: Slots<T>,
     /// The queue that ranks put into.
     pub(crate) puts: Slots<T>,
 }
 
-impl<T> RelaySlots<T> {
+impl<T: ?Sized> RelaySlots<T> {
     pub(crate) fn at_local_rank(
         domain: &Arc<Domain>,
         layout: RelayLayout,
@@ -255,7 +324,7 @@ impl RelaySlots<Opaque> {
 impl Slots<Opaque> {
     fn bytes(&self, index: usize) -> NonNull<u8> {
         // SAFETY: the message lies inside the slot.
-        unsafe { self.slot(index).add(self.layout.message.0) }
+        unsafe { self.slot(index).add(self.layout.message.offset()) }
     }
 
     /// The message of a slot.
@@ -263,8 +332,19 @@ impl Slots<Opaque> {
     /// # Safety
     /// The slot is full, and no rank frees it before this returns.
     pub(crate) unsafe fn bytes_of(&self, index: usize) -> Vec<u8> {
-        let length = self.layout.message.1;
-        // SAFETY: the message has this many bytes, and no rank changes them, as the caller
+        let MessageLayout {
+            align,
+            bytes,
+            items,
+        } = self.layout.message;
+        // SAFETY: a message whose length varies begins with its number of items, and no rank changes
+        // it, as the caller promises.
+        let number = || unsafe { self.bytes(index).cast::<u64>().read() };
+        let length = items.map_or(bytes, |(size, most)| {
+            // The items are behind the number, at a multiple of their alignment.
+            align + size * (number().min(most as u64) as usize)
+        });
+        // SAFETY: the message has at least this many bytes, and no rank changes them, as the caller
         // promises.
         unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) }.to_vec()
     }
@@ -274,11 +354,9 @@ impl Slots<Opaque> {
     /// # Safety
     /// The slot is reserved for the caller.
     pub(crate) unsafe fn copy_from(&self, index: usize, message: &[u8]) {
-        assert_eq!(
-            message.len(),
-            self.layout.message.1,
-            "a message of the type"
-        );
+        let MessageLayout { bytes, items, .. } = self.layout.message;
+        let fits = message.len() == bytes || items.is_some() && message.len() < bytes;
+        assert!(fits, "a message of the type");
         // SAFETY: the slot has room for this many bytes, and no other rank accesses them, as the
         // caller promises.
         unsafe {
@@ -292,7 +370,7 @@ impl Slots<Opaque> {
 // only the rank that has reserved a slot uses it.
 unsafe impl Send for Slots<Opaque> {}
 
-impl<T> Slots<T> {
+impl<T: ?Sized> Slots<T> {
     /// Out of line, so that a channel on one node is not slowed down.
     #[cold]
     fn call_relaying_server(&self, waits: bool) {
@@ -305,7 +383,7 @@ impl<T> Slots<T> {
     }
 }
 
-impl<T> Surroundings for Slots<T> {
+impl<T: ?Sized> Surroundings for Slots<T> {
     fn progress(&self) {
         self.domain.progress();
     }
@@ -331,7 +409,7 @@ impl<T> Surroundings for Slots<T> {
     }
 }
 
-impl<T> QueueMemory for Slots<T> {
+impl<T: ?Sized> QueueMemory for Slots<T> {
     #[inline]
     fn words(&self) -> &QueueWords {
         // SAFETY: taken from a reference into the mapping, which `self` keeps.

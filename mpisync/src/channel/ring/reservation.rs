@@ -51,6 +51,15 @@ impl<T: Plain> Reservation<'_, Slots<T>> {
     }
 }
 
+impl<T: Plain> Reservation<'_, Slots<[T]>> {
+    /// The number of items of the next message, and the items, as many as a message may have; aligned,
+    /// inside the mapping, and initialized: the bytes of an older message, or zeros.
+    fn items(&self) -> (NonNull<u64>, NonNull<[T]>) {
+        let index = self.index().expect("a slot is left");
+        self.queue.memory.items(index)
+    }
+}
+
 impl<'a, M: QueueMemory> Putting<'a, M> {
     #[inline]
     pub(in crate::channel) fn new(queue: &'a Queue<M>, next: Position, left: usize) -> Self {
@@ -105,6 +114,42 @@ impl<T: Plain> Putting<'_, Slots<T>> {
         let result = fill(unsafe { self.0.message().as_mut() });
         self.publish();
         result
+    }
+}
+
+impl<T: Plain> Putting<'_, Slots<[T]>> {
+    /// Puts a message into the next slot; there must be one. The message is not too long.
+    pub(in crate::channel) fn put(&mut self, message: &[T]) {
+        self.fill(message.len(), |items| {
+            let (from, to) = (NonNull::from(message), NonNull::from(items));
+            // SAFETY: two slices of this length. They do not overlap, because only the rank that
+            // reserved a slot has a reference into it.
+            unsafe { copy_bytes(from.cast(), to.cast(), size_of_val(message)) };
+        });
+        self.publish();
+    }
+
+    /// Puts the message of `length` items that `fill` writes into the next slot; there must be one.
+    pub(in crate::channel) fn put_with<R>(
+        mut self,
+        length: usize,
+        fill: impl FnOnce(&mut [T]) -> R,
+    ) -> R {
+        let result = self.fill(length, fill);
+        self.publish();
+        result
+    }
+
+    fn fill<R>(&mut self, length: usize, fill: impl FnOnce(&mut [T]) -> R) -> R {
+        let (number, mut items) = self.0.items();
+        // SAFETY: the slot is reserved for this rank, so no other rank accesses its message until it
+        // is published, and this rank does so only through `self`. Number and items are aligned, in
+        // memory that the channel keeps. They are initialized, with the zeros of new memory or the
+        // bytes of an older message, and any bytes are a valid value of a plain type.
+        unsafe {
+            number.write(length as u64);
+            fill(&mut items.as_mut()[..length])
+        }
     }
 }
 
@@ -172,6 +217,30 @@ impl<T: Plain> Taking<'_, Slots<T>> {
     }
 }
 
+impl<T: Plain> Taking<'_, Slots<[T]>> {
+    /// Takes the next message; there must be one.
+    pub(in crate::channel) fn take(&mut self) -> Vec<T> {
+        let message = self.read(<[T]>::to_vec);
+        self.free();
+        message
+    }
+
+    /// Takes the next message by calling `read` with a reference into its slot; there must be one.
+    pub(in crate::channel) fn take_with<R>(self, read: impl FnOnce(&[T]) -> R) -> R {
+        self.read(read)
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&[T]) -> R) -> R {
+        let (number, items) = self.0.items();
+        // SAFETY: the slot belongs to this rank until it is freed, which `self` does not do before the
+        // reference has ended. It was published with a number and items, and all bytes of them are
+        // initialized.
+        let (number, items) = unsafe { (number.read(), items.as_ref()) };
+        let length = usize::try_from(number).unwrap_or(usize::MAX);
+        read(&items[..length.min(items.len())])
+    }
+}
+
 impl<M: QueueMemory> Drop for Taking<'_, M> {
     #[inline]
     fn drop(&mut self) {
@@ -183,24 +252,32 @@ impl<M: QueueMemory> Drop for Taking<'_, M> {
     }
 }
 
+/// The most bytes that are copied at once.
+const PIECE: usize = 64 << 10;
+
 /// Copies a message into a slot or out of one.
-///
-/// A large message is copied in pieces: a single copy of some hundred KiB or more bypasses the
-/// caches, from which the other rank is about to read.
 ///
 /// # Safety
 /// As for [`std::ptr::copy_nonoverlapping`] of one `T`.
 #[inline]
 unsafe fn copy<T: Plain>(from: NonNull<T>, to: NonNull<T>) {
-    const PIECE: usize = 64 << 10;
     if size_of::<T>() <= PIECE {
         // SAFETY: the caller's promise.
         return unsafe { to.copy_from_nonoverlapping(from, 1) };
     }
-    let (from, to) = (from.cast::<u8>(), to.cast::<u8>());
-    for start in (0..size_of::<T>()).step_by(PIECE) {
-        let length = PIECE.min(size_of::<T>() - start);
-        // SAFETY: the caller's promise, for one piece of the bytes of one `T` at a time.
+    // SAFETY: the caller's promise, for the bytes of one `T`.
+    unsafe { copy_bytes(from.cast(), to.cast(), size_of::<T>()) };
+}
+
+/// Copies a message in pieces: a single copy of some hundred KiB or more bypasses the caches, from
+/// which the other rank is about to read.
+///
+/// # Safety
+/// As for [`std::ptr::copy_nonoverlapping`] of this number of bytes.
+unsafe fn copy_bytes(from: NonNull<u8>, to: NonNull<u8>, bytes: usize) {
+    for start in (0..bytes).step_by(PIECE) {
+        let length = PIECE.min(bytes - start);
+        // SAFETY: the caller's promise, for one piece at a time.
         unsafe {
             to.add(start)
                 .copy_from_nonoverlapping(from.add(start), length)

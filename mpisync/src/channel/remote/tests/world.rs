@@ -3,7 +3,9 @@
 
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
 use crate::channel::ring::layout::{NO_NUMBER, NO_PRODUCER, WAITING};
-use crate::channel::ring::memory::{Layout, Opaque, QueueMemory, RelayLayout, RelaySlots, Slots};
+use crate::channel::ring::memory::{
+    Layout, MessageLayout, Opaque, QueueMemory, RelayLayout, RelaySlots, Slots,
+};
 use crate::channel::ring::{Generation, NoMessage, NoRoom, Queue};
 use crate::shm::domain::Domain;
 use crate::shm::mapping::Mapping;
@@ -167,7 +169,8 @@ impl World {
             let topology = Topology::new((node * RANKS + 1) as u32, &leaders);
             let members = RANKS + usize::from(behaviour.nodes > 1);
             let domain = Domain::imagined(topology);
-            let ring = Layout::of::<u64>(behaviour.ring as usize, members).unwrap();
+            let ring =
+                Layout::of(MessageLayout::of::<u64>(), behaviour.ring as usize, members).unwrap();
             let layout = RelayLayout(ring);
             let mapping = Arc::new(Mapping::private(layout.length()));
             let rank = |local_rank: usize| {

@@ -1,7 +1,7 @@
 //! The layout of a queue, and the arithmetic of positions.
 
 use crate::channel::ring::layout::{Shape, SlotState};
-use crate::channel::ring::memory::Layout;
+use crate::channel::ring::memory::{Layout, MessageLayout};
 use crate::channel::ring::tests::laps_before_the_end;
 
 #[test]
@@ -29,20 +29,20 @@ fn positions_wrap_around_with_every_capacity() {
 
 #[test]
 fn small_slots_share_a_line_and_large_ones_do_not() {
-    assert_eq!(Layout::stride::<()>(), 8);
-    assert_eq!(Layout::stride::<u8>(), 16);
-    assert_eq!(Layout::stride::<[u64; 2]>(), 32);
-    assert_eq!(Layout::stride::<[u8; 56]>(), 64);
-    assert_eq!(Layout::stride::<[u8; 57]>(), 128);
-    assert_eq!(Layout::stride::<u128>(), 32);
+    assert_eq!(MessageLayout::of::<()>().stride(), Some(8));
+    assert_eq!(MessageLayout::of::<u8>().stride(), Some(16));
+    assert_eq!(MessageLayout::of::<[u64; 2]>().stride(), Some(32));
+    assert_eq!(MessageLayout::of::<[u8; 56]>().stride(), Some(64));
+    assert_eq!(MessageLayout::of::<[u8; 57]>().stride(), Some(128));
+    assert_eq!(MessageLayout::of::<u128>().stride(), Some(32));
 }
 
 #[test]
 fn what_does_not_fit_has_no_layout() {
-    assert!(Layout::of::<u64>(0, 1).is_none());
-    assert!(Layout::of::<u64>(usize::MAX, 1).is_none());
-    assert!(Layout::of::<u64>(usize::MAX / 64, 1).is_none());
-    assert!(Layout::of::<[u8; 1 << 20]>(1 << 40, 1).is_some());
-    assert!(Layout::of::<[u8; 1 << 20]>(1 << 44, 1).is_none());
-    assert!(Layout::of::<u64>(1, 1).is_some());
+    assert!(Layout::of(MessageLayout::of::<u64>(), 0, 1).is_none());
+    assert!(Layout::of(MessageLayout::of::<u64>(), usize::MAX, 1).is_none());
+    assert!(Layout::of(MessageLayout::of::<u64>(), usize::MAX / 64, 1).is_none());
+    assert!(Layout::of(MessageLayout::of::<[u8; 1 << 20]>(), 1 << 40, 1).is_some());
+    assert!(Layout::of(MessageLayout::of::<[u8; 1 << 20]>(), 1 << 44, 1).is_none());
+    assert!(Layout::of(MessageLayout::of::<u64>(), 1, 1).is_some());
 }
