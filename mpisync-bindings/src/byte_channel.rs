@@ -1,70 +1,10 @@
-//! A channel of messages whose size is known at run time.
-//!
-//! A channel of the library has messages of one type, whose size the compiler knows. Here is a channel
-//! for each of a few sizes, and a message begins with its length.
+//! A channel of messages of bytes.
 
 use crate::failure::Failure;
 use crate::handle::Object;
 use crate::limit::Limit;
 use mpi::topology::SimpleCommunicator;
 use mpisync::{ChannelError, RemoteChannel};
-
-/// The bytes of the length, with which a message begins.
-const LENGTH: usize = size_of::<u64>();
-
-/// The most bytes of a message.
-pub const MOST: usize = 65536 - LENGTH;
-
-/// A channel of messages of some size.
-trait AnyChannel {
-    /// How many bytes a message may have.
-    fn room(&self) -> usize;
-    /// The bytes have room in a message.
-    fn put(&self, bytes: &[u8], limit: Limit) -> Result<(), ChannelError>;
-    /// Calls `receive` with the bytes of a message, if one comes before the end of the stream.
-    fn take(&self, limit: Limit, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError>;
-    fn claim(&self, messages: u64);
-    fn len(&self) -> usize;
-}
-
-impl<const SIZE: usize> AnyChannel for RemoteChannel<[u8; SIZE]> {
-    fn room(&self) -> usize {
-        SIZE - LENGTH
-    }
-
-    fn put(&self, bytes: &[u8], limit: Limit) -> Result<(), ChannelError> {
-        let mut message = [0; SIZE];
-        let (length, rest) = message.split_at_mut(LENGTH);
-        length.copy_from_slice(&(bytes.len() as u64).to_ne_bytes());
-        rest[..bytes.len()].copy_from_slice(bytes);
-        match limit {
-            Limit::Try => self.try_put(message)?,
-            Limit::For(limit) => self.put_timeout(message, limit)?,
-        }
-        Ok(())
-    }
-
-    fn take(&self, limit: Limit, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError> {
-        let message = match limit {
-            Limit::Try => self.try_take()?,
-            Limit::For(limit) => self.take_timeout(limit)?,
-        };
-        let Some(message) = message else {
-            return Ok(false);
-        };
-        let (length, rest) = message.split_first_chunk().expect("there is a length");
-        receive(&rest[..u64::from_ne_bytes(*length) as usize]);
-        Ok(true)
-    }
-
-    fn claim(&self, messages: u64) {
-        RemoteChannel::claim(self, messages);
-    }
-
-    fn len(&self) -> usize {
-        RemoteChannel::len(self)
-    }
-}
 
 /// The arguments of a channel of bytes.
 pub struct Arguments<'a> {
@@ -81,64 +21,55 @@ pub struct Arguments<'a> {
 }
 
 impl Arguments<'_> {
-    /// Makes a channel of messages of the smallest size that suffices. Collective.
+    /// Makes a channel. Collective.
     ///
     /// # Errors
-    /// Those of an object; [`Kind::Argument`](crate::failure::Kind::Argument) if messages would be too
-    /// large.
+    /// Those of an object.
     pub fn make(self) -> Result<ByteChannel, Failure> {
-        match self.message_size {
-            0..=56 => self.make_of::<64>(),
-            57..=248 => self.make_of::<256>(),
-            249..=1016 => self.make_of::<1024>(),
-            1017..=4088 => self.make_of::<4096>(),
-            4089..=16376 => self.make_of::<16384>(),
-            16377..=MOST => self.make_of::<65536>(),
-            size => Err(Failure::argument(format!(
-                "`message_size` is {size}, and a message has at most {MOST} bytes; put larger data into a region, and \
-                 send where it lies"
-            ))),
-        }
-    }
-
-    fn make_of<const SIZE: usize>(self) -> Result<ByteChannel, Failure> {
         let channel = match self.comm {
-            Some(comm) => RemoteChannel::<[u8; SIZE]>::builder(comm, self.capacity)
+            Some(comm) => RemoteChannel::slices_builder(comm, self.capacity, self.message_size)
                 .root(self.root)
                 .name(self.name)
                 .build()?,
-            None => RemoteChannel::<[u8; SIZE]>::local(self.capacity)?,
+            None => RemoteChannel::local_slices(self.capacity, self.message_size)?,
         };
-        Ok(ByteChannel(Box::new(channel)))
+        Ok(ByteChannel(channel))
     }
 }
 
 /// A channel of messages of bytes.
-pub struct ByteChannel(Box<dyn AnyChannel>);
+pub struct ByteChannel(RemoteChannel<[u8]>);
 
 impl ByteChannel {
     /// How many bytes a message may have.
     pub fn room(&self) -> usize {
-        self.0.room()
+        self.0.longest()
     }
 
-    /// Puts a message, which has at most [`room`](Self::room) bytes.
+    /// Puts a message.
     ///
     /// # Errors
-    /// Those of `RemoteChannel::put_timeout`.
-    ///
-    /// # Panics
-    /// If the message is too long.
+    /// Those of `RemoteChannel::put_items_timeout`.
     pub fn put(&self, bytes: &[u8], limit: Limit) -> Result<(), ChannelError> {
-        self.0.put(bytes, limit)
+        match limit {
+            Limit::Try => self.0.try_put_items(bytes),
+            Limit::For(limit) => self.0.put_items_timeout(bytes, limit),
+        }
     }
 
     /// Takes a message and calls `receive` with its bytes. Returns false at the end of the stream.
     ///
     /// # Errors
-    /// Those of `RemoteChannel::take_timeout`.
+    /// Those of `RemoteChannel::take_items_timeout`.
     pub fn take(&self, limit: Limit, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError> {
-        self.0.take(limit, receive)
+        let message = match limit {
+            Limit::Try => self.0.try_take_items()?,
+            Limit::For(limit) => self.0.take_items_timeout(limit)?,
+        };
+        Ok(message.is_some_and(|message| {
+            receive(&message);
+            true
+        }))
     }
 
     /// Promises that some rank will put so many more messages.
@@ -153,7 +84,7 @@ impl ByteChannel {
 
     /// Whether it has none.
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.0.is_empty()
     }
 }
 

@@ -278,6 +278,7 @@ impl From<ChannelError> for Failure {
             ChannelError::Closed => Kind::Closed,
             ChannelError::Missing { .. } => Kind::RankEnded,
             ChannelError::Lost(lock) => return lock.clone().into(),
+            ChannelError::TooLong { .. } => Kind::Size,
             ChannelError::Interrupted => Kind::Interrupted,
             ChannelError::Finalized => Kind::Finalized,
             _ => Kind::Internal,

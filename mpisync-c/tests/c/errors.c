@@ -27,8 +27,8 @@ static void arguments(void) {
   mpisync_semaphore *semaphore = NULL;
   EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_semaphore_new(MPI_COMM_WORLD, NULL, 0, -1, &semaphore));
   mpisync_channel *channel = NULL;
-  EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_channel_new(MPI_COMM_WORLD, NULL, 0, 8, 70000, &channel));
-  SAYS("at most 65528 bytes");
+  EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_channel_new(MPI_COMM_WORLD, NULL, 0, 8, SIZE_MAX / 2, &channel));
+  SAYS("no more than fit into memory");
   EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_channel_new(MPI_COMM_WORLD, NULL, 0, 0, 8, &channel));
   mpisync_batch *batch = NULL;
   EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_batch_new(MPI_COMM_WORLD, NULL, 0, -5, 1, NULL, &batch));
