@@ -769,10 +769,8 @@ mpisync_status mpisync_region_free(mpisync_region *region);
  * Collective. name is for messages, and may be NULL. root is the rank on whose node the messages
  * lie. All are the same on all ranks.
  *
- * A message takes 64, 256, 1024, 4096, 16384 or 65536 bytes of memory, 8 of which are its length.
- * mpisync_channel_message_size() tells how many bytes it may have really. A put and a take need four
- * times as many bytes of the thread's stack, which are 260 KiB for the largest messages: give threads
- * with small stacks more, or smaller messages.
+ * The memory has room for capacity messages of message_size bytes and 16 more each. Between hosts only
+ * the bytes of a message are sent.
  *
  * Errors: those of mpisync_controller_new().
  *

@@ -80,7 +80,7 @@ fn items_keep_their_alignment_and_may_have_no_bytes() {
     lines.put_items(&message).unwrap();
     let is_aligned = |items: &[Line]| {
         assert_eq!(items, message);
-        items.as_ptr().addr() % 64 == 0
+        items.as_ptr().addr().is_multiple_of(64)
     };
     assert_eq!(lines.take_items_with(is_aligned), Some(true));
 
