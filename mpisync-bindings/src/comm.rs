@@ -64,6 +64,14 @@ fn check_thread() -> Result<(), Failure> {
     Err(CreateError::WrongThread { provided }.into())
 }
 
+/// Whether MPI is finalized.
+pub fn is_finalized() -> bool {
+    let mut finalized = 0;
+    // SAFETY: it may be called at any time (MPI 4.1, 11.2.2).
+    unsafe { ffi::MPI_Finalized(&mut finalized) };
+    finalized != 0
+}
+
 /// Checks that MPI runs.
 ///
 /// # Errors

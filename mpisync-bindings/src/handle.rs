@@ -56,7 +56,7 @@ impl Drop for Objects {
     /// finalized, and the library's own variables may be gone. Ranks that wait for them learn that this
     /// rank has ended.
     fn drop(&mut self) {
-        if is_main_thread() || comm::check_running().is_err() {
+        if is_main_thread() || comm::is_finalized() {
             return;
         }
         for slot in self.0.take().slots.into_iter().flatten() {

@@ -74,15 +74,22 @@ def an_object_of_another_thread(comm):
         pass
 
 
-@case(0, 1)
+@case(0, 1, 2)
 def objects_that_another_thread_drops(comm):
     mutexes = [mpisync.Mutex(comm) for _ in range(10)]
-    thread = threading.Thread(target=mutexes.clear)
-    thread.start()
-    thread.join()
-    # They are dropped by the next call of this thread.
-    with mpisync.Mutex(comm):
-        pass
+    if comm is None or comm.rank == 0:
+        mutexes[0].acquire()
+        thread = threading.Thread(target=mutexes.clear)
+        thread.start()
+        thread.join()
+        # The next call of this thread drops them, and with them the lock.
+        with mpisync.Mutex(None):
+            pass
+    else:
+        mutexes[0].acquire(timeout=10)
+        mutexes[0].release()
+    if comm is not None:
+        comm.Barrier()
 
 
 @case(0)

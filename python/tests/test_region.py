@@ -152,25 +152,28 @@ def locks_of_a_region(comm):
             pass
 
 
-@case(0)
+@case(0, 1)
 def memory_outlives_its_region(comm):
     kept = []
 
+    # Large enough that the system takes the memory back when it is freed.
+    size = 2_000_000
+
     def work():
-        region = mpisync.Region(None, 1000)
+        region = mpisync.Region(None, size)
         with region.write() as items:
             items[...] = 7
             kept.append(np.asarray(items))
 
     work()
     gc.collect()
-    others = [mpisync.Region(None, 1000) for _ in range(5)]
+    others = [mpisync.Region(None, size) for _ in range(5)]
     assert (kept[0] == 7).all()
     thread = threading.Thread(target=work)
     thread.start()
     thread.join()
     gc.collect()
-    others += [mpisync.Region(None, 1000) for _ in range(5)]
+    others += [mpisync.Region(None, size) for _ in range(5)]
     assert (kept[1] == 7).all()
 
 
