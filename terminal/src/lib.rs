@@ -33,7 +33,12 @@ pub struct Shown {
     pub parser: Parser,
     /// All that was written.
     pub bytes: Vec<u8>,
+    /// Whether the program has ended, and all that it has written is here.
+    is_complete: bool,
 }
+
+/// Written to the terminal when the program has ended: an application program command, which a terminal does not show.
+const MARK: &[u8] = b"\x1b_end\x1b\\";
 
 impl Terminal {
     /// Starts a program in a terminal of this size, whose name is `xterm`.
@@ -62,6 +67,7 @@ impl Terminal {
         let shown = Arc::new(Mutex::new(Shown {
             parser: Parser::new(rows, columns, 1000),
             bytes: Vec::new(),
+            is_complete: false,
         }));
         let reader = {
             let shown = Arc::clone(&shown);
@@ -72,6 +78,12 @@ impl Terminal {
                     let mut shown = shown.lock().expect("no test has failed");
                     shown.parser.process(&bytes[..read]);
                     shown.bytes.extend_from_slice(&bytes[..read]);
+                    // Processes that the program has left may write behind it.
+                    let mut places = shown.bytes.windows(MARK.len());
+                    if let Some(place) = places.position(|part| part == MARK) {
+                        shown.bytes.drain(place..place + MARK.len());
+                        shown.is_complete = true;
+                    }
                 }
             })
         };
@@ -164,8 +176,12 @@ impl Terminal {
             assert!(start.elapsed() < LIMIT, "{}", self.text());
             thread::sleep(Duration::from_millis(10));
         };
-        // What it has written last may still be on its way.
-        thread::sleep(Duration::from_millis(100));
+        // What it has written last may still be on its way, and this comes after it.
+        self.other.write_all(MARK).expect("it is a terminal");
+        while !self.shown().is_complete {
+            assert!(start.elapsed() < 2 * LIMIT, "{}", self.text());
+            thread::sleep(Duration::from_millis(1));
+        }
         status.code()
     }
 }

@@ -42,12 +42,12 @@ fn slices_come_whole(job: &Job) {
             let (producer, number) = (items[0] as i32, items[1]);
             assert!(number >= next[producer as usize], "in order");
             next[producer as usize] = number + 1;
-            assert_eq!(items, message(producer, number, longest + 1 - 2));
+            assert_eq!(items, message(producer, number, longest));
             taken += 1;
             sum += u64::from(number);
         };
         for number in 0..MESSAGES {
-            let items = message(job.rank, number, longest + 1 - 2);
+            let items = message(job.rank, number, longest);
             while let Err(error) = channel.try_put_items(&items) {
                 assert_eq!(error, ChannelError::Full);
                 match channel.take_items_timeout(Duration::from_millis(1)) {
