@@ -224,7 +224,7 @@ def a_busy_rank_holds_nobody_up(comm):
     comm.Barrier()
     if comm.rank == 0:
         # It computes, and answers nobody.
-        end = time.monotonic() + 0.5
+        end = time.monotonic() + 2
         while time.monotonic() < end:
             pass
     else:
@@ -232,5 +232,5 @@ def a_busy_rank_holds_nobody_up(comm):
         for _ in range(10):
             with ctrl.write():
                 pass
-        assert time.monotonic() - start < 0.4
+        assert time.monotonic() - start < 1.5
     comm.Barrier()
