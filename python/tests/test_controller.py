@@ -124,6 +124,9 @@ def decorators(comm):
         return number + 1
 
     assert with_argument(ctrl, 1) == 2
+    assert with_argument(number=2, ctrl=ctrl) == 3
+    with raises(mpisync.Misuse):
+        with_argument(None, 1)
 
     @mpisync.collective(ctrl)
     def step():
