@@ -2,7 +2,7 @@
 //! message, and what the message is made of.
 
 use mpisync::batch::BatchError;
-use mpisync::sync::{BarrierError, CounterError, OnceError, SemaphoreError, TurnError};
+use mpisync::sync::{BarrierError, CounterError, LatchError, OnceError, SemaphoreError, TurnError};
 use mpisync::{ChannelError, CollectiveError, CreateError, LockError};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -248,6 +248,25 @@ impl From<BarrierError> for Failure {
         let failure = Failure::of(kind, &error, rank);
         let missing = match error {
             BarrierError::Missing { missing, .. } => missing,
+            _ => Vec::new(),
+        };
+        Failure { missing, ..failure }
+    }
+}
+
+impl From<LatchError> for Failure {
+    fn from(error: LatchError) -> Self {
+        let (kind, rank) = match &error {
+            LatchError::TooMany { .. } => (Kind::UsedUp, None),
+            LatchError::Missing { .. } | LatchError::NoAnswer { .. } => (Kind::Timeout, None),
+            LatchError::RankDied { rank } => (Kind::RankDied, Some(*rank)),
+            LatchError::RankEnded { rank, .. } => (Kind::RankEnded, Some(*rank)),
+            LatchError::Lock(lock) => return lock.clone().into(),
+            _ => (Kind::Internal, None),
+        };
+        let failure = Failure::of(kind, &error, rank);
+        let missing = match error {
+            LatchError::Missing { missing, .. } => missing,
             _ => Vec::new(),
         };
         Failure { missing, ..failure }

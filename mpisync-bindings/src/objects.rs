@@ -5,8 +5,8 @@ use crate::held::Lend;
 use mpisync::ndarray::Ix2;
 use mpisync::sync::Permit;
 use mpisync::{
-    Access, Barrier, Batch, Condvar, Counter, Mutex, MutexGuard, OnceShared, ReadGuard, Region,
-    RegionReadGuard, RegionWriteGuard, Semaphore, Task, Turn, TurnGuard, WindowController,
+    Access, Barrier, Batch, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, ReadGuard,
+    Region, RegionReadGuard, RegionWriteGuard, Semaphore, Task, Turn, TurnGuard, WindowController,
     WriteGuard,
 };
 
@@ -101,6 +101,10 @@ impl Object for Numbers {
 
 impl Object for Barrier {
     const KIND: &'static str = "barrier";
+}
+
+impl Object for Latch {
+    const KIND: &'static str = "latch";
 }
 
 impl Lend for Turn {

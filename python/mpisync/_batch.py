@@ -30,7 +30,7 @@ class Batch:
     workers, or "node" for a worker on each node. `state_dir` is a directory that keeps the states of the tasks between jobs,
     in the format of pshmem; `stale_after`, in seconds, is how long a job that runs a task may be silent there before it is
     taken for dead; with `durable`, a change is on the disk before a call returns; with `strict`, a task whose state cannot be
-    read is an error. `tries` is how often a task is tried, and `task_timeout`, in seconds, how long a worker may have it.
+    read is an error. `initial_states` are the states at first, of the root, such as "DONE"; all are open by default. `tries` is how often a task is tried, and `task_timeout`, in seconds, how long a worker may have it.
     """
 
     def __init__(
@@ -47,6 +47,7 @@ class Batch:
         stale_after: Optional[float] = None,
         tries: Optional[int] = None,
         task_timeout: Optional[float] = None,
+        initial_states: Optional[Sequence[str]] = None,
     ) -> None:
         self._table = TaskTable(
             comm,
@@ -60,6 +61,7 @@ class Batch:
             stale_after=stale_after,
             tries=tries,
             task_timeout=task_timeout,
+            initial_states=None if initial_states is None else list(initial_states),
         )
 
     def next_task(self, *, running: bool = False, failed: bool = False, done: bool = False) -> Optional[Task]:

@@ -23,7 +23,7 @@ def sync(comm: Any, *, master: int = 0, name: Optional[str] = None) -> Controlle
 def single_write(ctrl: Any = None, *, rank: Optional[int] = None) -> Any:
     """Makes a function run on one rank, under the write lock, while all ranks return its value. Collective.
 
-    `ctrl` is the controller; without it the function's first argument is one. `rank` is the rank that runs it, by
+    `ctrl` is the controller; without it, the first controller among the function's arguments. `rank` is the rank that runs it, by
     default the controller's master. What the function returns has to be something that can be pickled. If it raises an
     exception, that goes on in its rank, and the others get `RankFailed`.
     """
@@ -33,7 +33,7 @@ def single_write(ctrl: Any = None, *, rank: Optional[int] = None) -> Any:
 def collective(ctrl: Any = None) -> Any:
     """Makes a function collective: all ranks run it, and agree on whether it has succeeded.
 
-    `ctrl` is the controller; without it the function's first argument is one. If it raises an exception on one rank, that
+    `ctrl` is the controller; without it, the first controller among the function's arguments. If it raises an exception on one rank, that
     goes on there, and all others get `RankFailed`. Ranks that are in different functions get `Mismatch`.
     """
     return _decorator(ctrl, _run_all)
@@ -53,7 +53,8 @@ def _wrap(function: Function, ctrl: Optional[Controller], run: Callable[..., Any
     def wrapped(*args: Any, **kwargs: Any) -> Any:
         controller = ctrl
         if controller is None:
-            controller = next((one for one in args if isinstance(one, Controller)), None)
+            everything = (*args, *kwargs.values())
+            controller = next((one for one in everything if isinstance(one, Controller)), None)
         if controller is None:
             raise Misuse(f"no argument of {name} is a controller; pass one, or name it in the decorator")
         return run(controller, name, function, args, kwargs)

@@ -141,7 +141,9 @@ class Condvar:
 class Semaphore:
     """A limited number of permits. Collective."""
 
-    def __new__(cls, comm: Any, permits: int, *, root: int = 0, name: Optional[str] = None) -> Semaphore: ...
+    def __new__(
+        cls, comm: Any, permits: int, *, bounded: bool = True, root: int = 0, name: Optional[str] = None
+    ) -> Semaphore: ...
     def __enter__(self) -> Semaphore: ...
     def __exit__(self, kind: _ExceptionType, value: Optional[BaseException], traceback: _Traceback) -> None: ...
     def acquire(self, permits: int = 1, *, timeout: Optional[float] = None) -> None: ...
@@ -150,8 +152,13 @@ class Semaphore:
         """Gives permits back that one call has acquired."""
     def permits(self, permits: int = 1, *, timeout: Optional[float] = None) -> Permits:
         """Permits in a `with` block."""
+    def forget(self, permits: int = 1) -> None:
+        """Keeps permits that one call has acquired from being given back. Any rank may `add` them later."""
+    def add(self, permits: int = 1) -> None:
+        """Adds free permits: those that a rank has forgotten, or new ones if the semaphore is not bounded."""
     @property
-    def available(self) -> int: ...
+    def available(self) -> int:
+        """How many permits are free now."""
     def clear_poison(self) -> bool: ...
     def close(self) -> None: ...
     @property
@@ -197,6 +204,22 @@ class Barrier:
     def __new__(cls, comm: Any, *, name: Optional[str] = None) -> Barrier: ...
     def wait(self, timeout: Optional[float] = None) -> None:
         """Arrives, and waits for all ranks. `TimedOut.missing` has those that did not come; this rank stays arrived."""
+    def close(self) -> None: ...
+    @property
+    def name(self) -> str: ...
+
+@final
+class Latch:
+    """A count that goes down to zero once. Collective."""
+
+    def __new__(cls, comm: Any, count: int, *, root: int = 0, name: Optional[str] = None) -> Latch: ...
+    def count_down(self, count: int = 1) -> None:
+        """Counts down. The latch is open at zero."""
+    def wait(self, timeout: Optional[float] = None) -> None:
+        """Waits until the latch is open. `TimedOut.missing` has the ranks that have not counted down."""
+    @property
+    def remaining(self) -> int:
+        """The count that is left."""
     def close(self) -> None: ...
     @property
     def name(self) -> str: ...
@@ -284,6 +307,7 @@ class TaskTable:
         stale_after: Optional[float],
         tries: Optional[int],
         task_timeout: Optional[float],
+        initial_states: Optional[List[str]] = None,
     ) -> TaskTable: ...
     def next_task(self, *, running: bool = False, failed: bool = False, done: bool = False) -> Optional[Task]: ...
     def wait_all(self, timeout: Optional[float] = None) -> Tuple[int, int, int, int, int]: ...

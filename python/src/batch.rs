@@ -56,7 +56,7 @@ enum Tasks {
 #[pymethods]
 impl Batch {
     #[new]
-    #[pyo3(signature = (comm, tasks, *, worker_size, state_dir, name, root, durable, strict, stale_after, tries, task_timeout))]
+    #[pyo3(signature = (comm, tasks, *, worker_size, state_dir, name, root, durable, strict, stale_after, tries, task_timeout, initial_states = None))]
     #[expect(clippy::too_many_arguments, reason = "they have names in Python")]
     fn new(
         comm: &Bound<'_, PyAny>,
@@ -70,8 +70,17 @@ impl Batch {
         stale_after: Option<f64>,
         tries: Option<u32>,
         task_timeout: Option<f64>,
+        initial_states: Option<Vec<String>>,
     ) -> PyResult<Self> {
         let py = comm.py();
+        let states = initial_states.map(|words| {
+            let states = words.iter().map(|word| word.parse::<State>());
+            states.collect::<Result<Vec<State>, _>>()
+        });
+        let states = states.transpose().map_err(|unknown| {
+            let failure = Failure::argument(unknown.to_string());
+            exception(py, failure, name.as_deref())
+        })?;
         let duration = |seconds: Option<f64>| -> PyResult<Option<Duration>> {
             let limit = seconds.map(limit).transpose();
             limit.map_err(|failure| exception(py, failure, name.as_deref()))
@@ -93,6 +102,9 @@ impl Batch {
                         Tasks::Count(count) => builder.tasks(count),
                         Tasks::Names(names) => builder.names(names),
                     };
+                    if let Some(states) = states {
+                        builder = builder.initial_states(states);
+                    }
                     if let Some(directory) = state_dir {
                         builder = builder.state_dir(directory);
                     }

@@ -15,6 +15,7 @@ mod condvar;
 mod controller;
 mod counter;
 mod errors;
+mod latch;
 mod limit;
 mod mutex;
 mod object;
@@ -47,6 +48,8 @@ mod _mpisync {
     use crate::controller::{Controller, Guard};
     #[pymodule_export]
     use crate::counter::{Counter, UpTo};
+    #[pymodule_export]
+    use crate::latch::Latch;
     #[pymodule_export]
     use crate::mutex::{Mutex, MutexLock};
     #[pymodule_export]

@@ -2,6 +2,7 @@
 
 use crate::limit::timeout;
 use crate::object::Own;
+use mpisync::sync::Permit;
 use mpisync_bindings::failure::{Failure, Kind};
 use mpisync_bindings::held::{self, Held};
 use mpisync_bindings::limit::Limit;
@@ -25,10 +26,22 @@ impl Semaphore {
     }
 
     fn give_back(&self, py: Python<'_>, permits: u32) -> PyResult<()> {
-        self.own.with(py, |held| {
+        self.end(py, permits, |permit| drop(permit))
+    }
+
+    /// Ends what one call has taken.
+    fn end(
+        &self,
+        py: Python<'_>,
+        permits: u32,
+        end: impl FnOnce(Permit<'_>) + Send,
+    ) -> PyResult<()> {
+        self.own.wait(py, move |held| {
             let is_released = held.release(|mut taken, kept| {
                 let place = taken.iter().rposition(|permit| permit.count() == permits);
-                drop(place.map(|place| taken.swap_remove(place)));
+                if let Some(place) = place {
+                    end(taken.swap_remove(place));
+                }
                 *kept = (!taken.is_empty()).then_some(taken);
                 place.is_some()
             })?;
@@ -45,10 +58,11 @@ impl Semaphore {
 #[pymethods]
 impl Semaphore {
     #[new]
-    #[pyo3(signature = (comm, permits, *, root = 0, name = None))]
+    #[pyo3(signature = (comm, permits, *, bounded = true, root = 0, name = None))]
     fn new(
         comm: &Bound<'_, PyAny>,
         permits: u32,
+        bounded: bool,
         root: i32,
         name: Option<String>,
     ) -> PyResult<Self> {
@@ -56,9 +70,14 @@ impl Semaphore {
             Ok(Held::new(match comm {
                 Some(comm) => {
                     let builder = mpisync::Semaphore::builder(comm, permits);
-                    builder.root(root).name(name).build()?
+                    let builder = builder.root(root).name(name);
+                    match bounded {
+                        true => builder.build()?,
+                        false => builder.unbounded().build()?,
+                    }
                 }
-                None => mpisync::Semaphore::local(permits)?,
+                None if bounded => mpisync::Semaphore::local(permits)?,
+                None => mpisync::Semaphore::local_unbounded(permits)?,
             }))
         })?;
         Ok(Semaphore { own })
@@ -109,6 +128,21 @@ impl Semaphore {
         })
     }
 
+    /// Keeps permits that one call has acquired from being given back. Any rank may `add` them later.
+    #[pyo3(signature = (permits = 1))]
+    fn forget(&self, py: Python<'_>, permits: u32) -> PyResult<()> {
+        self.end(py, permits, |permit| permit.forget())
+    }
+
+    /// Adds free permits: those that a rank has forgotten, or new ones if the semaphore is not bounded.
+    #[pyo3(signature = (permits = 1))]
+    fn add(&self, py: Python<'_>, permits: u32) -> PyResult<()> {
+        self.own.wait(py, move |held| {
+            Ok(held.lend(|semaphore, _| semaphore.release(permits))?)
+        })
+    }
+
+    /// How many permits are free now.
     #[getter]
     fn available(&self, py: Python<'_>) -> PyResult<u32> {
         self.own.check_running(py)?;

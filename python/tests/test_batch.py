@@ -83,6 +83,15 @@ def tasks_fail_and_are_reopened(comm):
 
 
 @case(0, 2)
+def tasks_begin_in_a_state(comm):
+    batch = mpisync.Batch(comm, 3, initial_states=["DONE", "OPEN", "FAILED"])
+    assert everyone(comm, [task.index for task in batch]) == [1]
+    assert batch.summary() == (0, 0, 2, 1, 0)
+    with raises(mpisync.InvalidArgument):
+        mpisync.Batch(comm, 3, initial_states=["READY"] * 3)
+
+
+@case(0, 2)
 def a_batch_stops(comm):
     batch = mpisync.Batch(comm, 100)
     for task in batch:

@@ -124,6 +124,9 @@ def decorators(comm):
         return number + 1
 
     assert with_argument(ctrl, 1) == 2
+    assert with_argument(number=2, ctrl=ctrl) == 3
+    with raises(mpisync.Misuse):
+        with_argument(None, 1)
 
     @mpisync.collective(ctrl)
     def step():
@@ -224,7 +227,7 @@ def a_busy_rank_holds_nobody_up(comm):
     comm.Barrier()
     if comm.rank == 0:
         # It computes, and answers nobody.
-        end = time.monotonic() + 0.5
+        end = time.monotonic() + 2
         while time.monotonic() < end:
             pass
     else:
@@ -232,5 +235,5 @@ def a_busy_rank_holds_nobody_up(comm):
         for _ in range(10):
             with ctrl.write():
                 pass
-        assert time.monotonic() - start < 0.4
+        assert time.monotonic() - start < 1.5
     comm.Barrier()

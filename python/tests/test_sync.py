@@ -73,6 +73,52 @@ def barriers(comm):
     barrier.close()
 
 
+@case(0, 1, 2)
+def permits_that_are_forgotten(comm):
+    signal = mpisync.Semaphore(comm, 0, bounded=False)
+    if comm is None or comm.rank == 0:
+        signal.add(3)
+    if comm is None or comm.rank == comm.size - 1:
+        signal.acquire(3, timeout=30)
+        with raises(mpisync.Misuse):
+            signal.forget(2)
+        signal.forget(3)
+        with raises(mpisync.Misuse):
+            signal.release(3)
+        assert signal.available == 0
+    if comm is not None:
+        comm.Barrier()
+    with raises(mpisync.Exhausted):
+        mpisync.Semaphore(comm, 1).add(1)
+
+
+@case(0, 1, 2, 4)
+def latches(comm):
+    size, rank = (1, 0) if comm is None else (comm.size, comm.rank)
+    latch = mpisync.Latch(comm, 2 * size)
+    latch.count_down()
+    if comm is not None:
+        comm.Barrier()
+    assert latch.remaining == size
+    with raises(mpisync.TimedOut):
+        latch.wait(timeout=0.05)
+    if comm is not None:
+        comm.Barrier()
+    latch.count_down(1)
+    latch.wait()
+    with raises(mpisync.Exhausted):
+        latch.count_down(1)
+    if size == 4:
+        latch = mpisync.Latch(comm, 3)
+        if rank != 3:
+            latch.count_down()
+            comm.Barrier()
+        else:
+            comm.Barrier()
+            latch.wait(timeout=30)
+    latch.close()
+
+
 @case(0, 1, 2, 4)
 def turns(comm):
     turn = mpisync.Turn(comm)

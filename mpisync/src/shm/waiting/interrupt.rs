@@ -30,28 +30,24 @@ thread_local! {
 ///
 /// ```
 /// use mpisync::{LockError, WindowController};
-/// use std::thread;
+/// use std::sync::Barrier;
 /// use std::time::Duration;
 ///
-/// let locks = WindowController::threads(2)?;
-/// thread::scope(|scope| {
-///     let mut locks = locks.into_iter();
-///     let (holder, waiter) = (locks.next().unwrap(), locks.next().unwrap());
-///     let (held, is_held) = std::sync::mpsc::channel();
-///     let (ended, has_ended) = std::sync::mpsc::channel::<()>();
-///     scope.spawn(move || {
-///         let mut holder = holder.enter();
-///         let _guard = holder.write();
-///         held.send(()).unwrap();
-///         has_ended.recv().unwrap();
-///     });
-///     is_held.recv().unwrap();
-///     mpisync::interrupt_waits(Some(|| true));
-///     let outcome = waiter.enter().read_timeout(Duration::MAX).map(drop);
-///     assert_eq!(outcome, Err(LockError::Interrupted));
-///     ended.send(()).unwrap();
+/// let meeting = Barrier::new(2);
+/// let outcomes = WindowController::threads(2)?.run(|mut ctrl| {
+///     if ctrl.is_master() {
+///         let _writing = ctrl.write();
+///         meeting.wait();
+///         meeting.wait();
+///         return None;
+///     }
+///     meeting.wait();
+///     mpisync::interrupt_waits(Some(|| true)); // Here a program looks for a signal.
+///     let outcome = ctrl.read_timeout(Duration::MAX).map(drop);
+///     meeting.wait();
+///     outcome.err()
 /// });
-/// # mpisync::interrupt_waits(None);
+/// assert_eq!(outcomes, [None, Some(LockError::Interrupted)]);
 /// # Ok::<(), mpisync::CreateError>(())
 /// ```
 pub fn interrupt_waits(question: Option<fn() -> bool>) {
