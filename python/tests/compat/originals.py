@@ -31,11 +31,22 @@ class Suite(NamedTuple):
     is_archive: bool
     #: What runs, where `{dir}` is what pip has fetched.
     program: List[str]
+    #: The tests that are left out on some numbers of ranks, because the original fails there itself.
+    left_out: Dict[int, str] = {}
 
+
+#: The group of the last rank has one rank, which divides by a number of columns that is 0.
+_NO_GRID = {ranks: "ShmemTest.test_split" for ranks in (5, 7)}
 
 SUITES = [
     Suite("mpi4py.util.sync", "mpi4py==4.1.2", True, ["{dir}/mpi4py-4.1.2/test/test_util_sync.py"]),
-    Suite("pshmem", "pshmem==1.3.5", False, ["-c", "import pshmem.test; pshmem.test.run()"]),
+    Suite(
+        "pshmem",
+        "pshmem==1.3.5",
+        False,
+        ["-c", "import pshmem.test as test; [exec(f'del test.{name}') for name in '{left_out}'.split()]; test.run()"],
+        _NO_GRID,
+    ),
     Suite("mpilock", "mpilock==2.2.1", False, [str(HERE / "readme.py"), "mpilock", "{dir}"]),
     Suite("mpi_channels", "mpi-channels==0.1.4", False, [str(HERE / "readme.py"), "mpi_channels", "{dir}"]),
 ]
@@ -60,7 +71,11 @@ def fetch(suite: Suite, directory: Path) -> None:
 def run(suite: Suite, ranks: int, directory: Path) -> str:
     """Runs the tests. Returns what has gone wrong, or the number of tests that have passed on each rank."""
     launcher = [word for word in os.environ.get("TEST_MPIEXEC", "").split("\n") if word] or ["mpiexec"]
-    program = [word.format(dir=directory) for word in suite.program]
+    left_out = suite.left_out.get(ranks, "")
+    words = {"{dir}": str(directory), "{left_out}": left_out}
+    program = suite.program
+    for name, word in words.items():
+        program = [one.replace(name, word) for one in program]
     command = [*launcher, "-n", str(ranks), sys.executable, "-B", "-m", "mpisync.compat", suite.package, "--", *program]
     path = os.pathsep.join(filter(None, [str(directory), os.environ.get("PYTHONPATH")]))
     env = {**os.environ, "PYTHONPATH": path}
@@ -87,7 +102,9 @@ def run(suite: Suite, ranks: int, directory: Path) -> str:
     if process.returncode != 0 or len(counts) != ranks or len(set(counts)) != 1 or "FAILED" in output:
         print(output)
         raise SystemExit(f"{suite.package} has failed on {ranks} ranks")
-    return f"{counts[0]} tests passed" + (f", of which {max(skipped)} are skipped" if skipped else "")
+    remarks = [f"{max(skipped)} of them skipped"] if skipped else []
+    remarks += [f"{left_out} left out"] if left_out else []
+    return ", ".join([f"{counts[0]} tests passed", *remarks])
 
 
 def main() -> None:
