@@ -13,7 +13,7 @@ from harness import case
 
 def _run(*arguments: str) -> Tuple[int, str]:
     command = [sys.executable, "-B", "-m", "mpisync.compat", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=50)
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=50, cwd="/")
     return done.returncode, done.stdout
 
 
@@ -50,5 +50,5 @@ def wrong_arguments_are_explained(comm: Any) -> None:
 @case(0)
 def package_that_is_loaded_already_is_not_replaced(comm: Any) -> None:
     code = "import sys, mpisync.compat; sys.modules['mpilock'] = sys; mpisync.compat.replace('mpilock')"
-    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=50)
+    done = subprocess.run([sys.executable, "-c", code], stderr=subprocess.PIPE, text=True, timeout=50, cwd="/")
     assert done.returncode == 1 and "mpilock is loaded already" in done.stderr, done.stderr

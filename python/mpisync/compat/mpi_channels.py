@@ -170,7 +170,7 @@ class RemoteChannel:
         if self.rank == self.host:
             self._wait(_Call(lambda limit: self._queue.claim(int(N))))
 
-    def _put(self, src: Any) -> Callable[[bool], Any]:
+    def _put(self, src: Any) -> Callable[[Optional[float]], Any]:
         length = len(src)
         if length > self._n_mes:
             raise InvalidArgument(f"the message has {length} items, and may have {self._n_mes}")
