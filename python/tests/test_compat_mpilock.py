@@ -60,9 +60,11 @@ def locks_nest(comm: Any) -> None:
             with ctrl.read(), ctrl.read():
                 with ctrl.write(), ctrl.write(), ctrl.read():
                     before = total.get()
+                    time.sleep(0.001)
                     assert total.next() == before
                 # The lock for reading is there again.
                 seen = total.get()
+                time.sleep(0.003)
                 assert total.get() == seen
         with ctrl.write():
             pass

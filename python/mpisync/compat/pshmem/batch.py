@@ -47,7 +47,8 @@ class MPIBatch:
             raise InvalidData("If using filesystem, n_task should match length of task_fs_names")
         if comm is None and worker_size != 1:
             raise InvalidData("If comm is None, worker_size should be 1")
-        rank, size = (0, 1) if comm is None else (comm.rank, comm.size)
+        rank: int = 0 if comm is None else comm.rank
+        size: int = 1 if comm is None else comm.size
         if size % worker_size != 0:
             raise InvalidData("Total number of MPI processes must be divisible by worker_size")
         self._comm = comm
@@ -135,10 +136,9 @@ class MPIBatch:
     def __enter__(self) -> MPIBatch:
         return self
 
-    def __exit__(self, type: Any, value: Any, tb: Any) -> bool:
+    def __exit__(self, type: Any, value: Any, tb: Any) -> None:
         if value is None:
             self.close()
-        return False
 
     def close(self) -> None:
         """Frees the memory. Collective."""

@@ -25,12 +25,11 @@ class MPILock:
     def __enter__(self) -> MPILock:
         return self
 
-    def __exit__(self, type: Any, value: Any, tb: Any) -> bool:
+    def __exit__(self, type: Any, value: Any, tb: Any) -> None:
         if value is None:
             self.close()
         else:
             self._drop()
-        return False
 
     def _open(self) -> Mutex:
         if self._mutex is None:

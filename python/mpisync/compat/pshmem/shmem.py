@@ -34,7 +34,8 @@ class MPIShared:
             self._n *= int(length)
         self._shape = tuple(shape)
         self._comm = comm
-        self._rank, self._procs = (0, 1) if comm is None else (comm.rank, comm.size)
+        self._rank: int = 0 if comm is None else comm.rank
+        self._procs: int = 1 if comm is None else comm.size
         self._nodecomm: Any = None
         self._rankcomm: Any = None
         self._nodeprocs = self._nodes = 1
@@ -94,13 +95,12 @@ class MPIShared:
     def __enter__(self) -> MPIShared:
         return self
 
-    def __exit__(self, type: Any, value: Any, tb: Any) -> bool:
+    def __exit__(self, type: Any, value: Any, tb: Any) -> None:
         if value is None:
             self.close()
         else:
             # The other ranks may have left the block, or have not.
             self._drop()
-        return False
 
     def __len__(self) -> int:
         return 0 if self.data is None else len(self.data)
