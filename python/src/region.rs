@@ -74,9 +74,10 @@ pub struct Lent {
     address: usize,
     length: usize,
     writable: bool,
+    /// Dropped before the region, which is freed with the last array only if it counts none any more.
+    _lent: Arc<()>,
     /// Keeps the region from being freed.
     _region: Py<RegionMemory>,
-    _lent: Arc<()>,
 }
 
 #[pymethods]

@@ -177,6 +177,30 @@ def memory_outlives_its_region(comm):
     assert (kept[1] == 7).all()
 
 
+@case(0, 1)
+def arrays_that_outlive_their_region_free_its_memory(comm):
+    def address_space():
+        """Of this process, in KiB."""
+        with open("/proc/self/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("VmSize:"))
+
+    def lend():
+        region = mpisync.Region(comm, 1_000_000)
+        with region.write() as items:
+            items[...] = 7
+            kept = np.asarray(items)
+        del region, items
+        gc.collect()
+        assert kept[-1] == 7
+
+    lend()
+    before = address_space()
+    for _ in range(20):
+        lend()
+    # Each region has 7,812 KiB.
+    assert address_space() - before < 5 * 7812
+
+
 @case(2)
 def ranks_that_differ(comm):
     with raises(mpisync.Mismatch if comm.rank == 1 else mpisync.CreationError):

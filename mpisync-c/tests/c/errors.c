@@ -262,8 +262,8 @@ static void others(void) {
   if (rank == 0) {
     EXPECT(MPISYNC_BUSY, mpisync_channel_try_take(channel, buffer, 56, &length));
     EXPECT(MPISYNC_TIMEOUT, mpisync_channel_take_timeout(channel, 0.1, buffer, 56, &length));
-    EXPECT(MPISYNC_ERR_SIZE, mpisync_channel_put(channel, buffer, 57));
-    EXPECT(MPISYNC_ERR_SIZE, mpisync_channel_take(channel, buffer, 55, &length));
+    EXPECT(MPISYNC_ERR_SIZE, mpisync_channel_put(channel, buffer, 9));
+    EXPECT(MPISYNC_ERR_SIZE, mpisync_channel_take(channel, buffer, 7, &length));
     EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_channel_put(channel, NULL, 1));
     EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_channel_take(channel, buffer, 56, NULL));
     EXPECT(MPISYNC_ERR_ARGUMENT, mpisync_channel_claim(channel, -1));
