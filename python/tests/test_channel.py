@@ -50,7 +50,7 @@ def kinds_of_messages(comm):
         ((np.uint8, (2, 2)), [[1, 2], [3, 4]]),
         (record, (1, (1.0, 2.0, 3.0))),
         (struct.Struct("<if"), (1, 2.5)),
-        (40_000, b"x" * 40_000),
+        (100_000, b"x" * 100_000),
     )
     for kind, *messages in cases:
         channel = mpisync.RemoteChannel(comm, 4, kind)
@@ -63,13 +63,13 @@ def kinds_of_messages(comm):
             else:
                 assert got == message, (kind, message, got)
     with raises(mpisync.InvalidArgument):
-        mpisync.RemoteChannel(comm, 4, 100).put(b"x" * 249)
+        mpisync.RemoteChannel(comm, 4, 100).put(b"x" * 101)
     with raises(mpisync.InvalidArgument):
         mpisync.RemoteChannel(comm, 4, (float, 3)).put([1, 2])
     with raises(mpisync.InvalidArgument):
         mpisync.RemoteChannel(comm, 4, object)
     with raises(mpisync.InvalidArgument):
-        mpisync.RemoteChannel(comm, 4, 70_000)
+        mpisync.RemoteChannel(comm, 4, 2**62)
     with raises(mpisync.InvalidArgument):
         mpisync.RemoteChannel(comm, 0)
 
