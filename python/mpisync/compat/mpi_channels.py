@@ -22,7 +22,7 @@ from .._mpisync import Channel, Condvar, Counter, Mutex
 
 __all__ = ["RemoteChannel"]
 
-#: The longest message of a channel of mpisync, in bytes.
+#: The longest message that is put in one part, in bytes.
 _LONGEST = 65528
 #: How long a call waits before those that have come meanwhile have their turn, in seconds.
 _SLICE = 0.01
