@@ -30,18 +30,15 @@ fn message(producer: i32, number: u32, longest: usize) -> Vec<u32> {
     items
 }
 
-/// All ranks put and take. Each message comes once and whole, and those of one rank in their order.
+/// All ranks put and take. Each message comes once and whole. After calls with a time limit they need not be in order over nodes.
 fn slices_come_whole(job: &Job) {
     const MESSAGES: u32 = 300;
     for (capacity, longest) in [(1, 20), (5, 1000), (64, 40_000)] {
         let channel = RemoteChannel::<[u32]>::slices(&job.world, capacity, longest).unwrap();
         assert_eq!(channel.longest(), longest);
-        let mut next = vec![0; job.size as usize];
         let (mut taken, mut sum) = (0_u64, 0_u64);
         let mut take = |items: &[u32]| {
             let (producer, number) = (items[0] as i32, items[1]);
-            assert!(number >= next[producer as usize], "in order");
-            next[producer as usize] = number + 1;
             assert_eq!(items, message(producer, number, longest));
             taken += 1;
             sum += u64::from(number);
@@ -73,7 +70,7 @@ fn slices_come_whole(job: &Job) {
     }
 }
 
-/// One rank fills messages in their slots, and all others read them there.
+/// One rank fills messages in their slots, and all others read them there, each in the order in which they were put.
 fn slices_of_other_ranks_in_place(job: &Job) {
     const MESSAGES: usize = 200;
     let mut channel = RemoteChannel::<[f64]>::slices(&job.world, 4, 500).unwrap();
@@ -92,7 +89,12 @@ fn slices_of_other_ranks_in_place(job: &Job) {
                 .unwrap();
         }
     }
-    while let Some(one) = channel.take_items_with(|items| items.iter().sum::<f64>()) {
+    let mut last = None;
+    while let Some((number, one)) =
+        channel.take_items_with(|items| (items.len(), items.iter().sum::<f64>()))
+    {
+        assert!(last < Some(number), "{number} after {last:?}");
+        last = Some(number);
         sum += one;
     }
     let mut all = 0.0;
