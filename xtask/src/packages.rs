@@ -48,7 +48,7 @@ impl Missing {
             Self::Libclang => Row("libclang", ["libclang-dev", "clang-devel", "clang-devel", "clang", "llvm"], &["libclang"]),
             Self::Hdf5 => Row("HDF5", ["libhdf5-dev hdf5-tools", "hdf5-devel", "hdf5-devel", "hdf5", "hdf5"], &["cmake", "ninja"]),
             Self::Iproute => Row("iproute2", ["iproute2", "iproute", "iproute2", "iproute2", "iproute2mac"], &[]),
-            Self::Pip => Row("pip for Python 3", ["python3-venv", "python3-pip", "python3-pip", "python-pip", "python"], &[]),
+            Self::Pip => Row("pip for Python 3, and Python's headers", ["python3-venv python3-dev", "python3-pip python3-devel", "python3-pip python3-devel", "python-pip", "python"], &[]),
             Self::Fortran => Row("a Fortran compiler", ["gfortran", "gcc-gfortran", "gcc-fortran", "gcc-fortran", "gcc"], &[]),
             Self::Chromium => Row("Chromium", ["chromium", "chromium", "chromium", "chromium", "--cask chromium"], &[]),
         }

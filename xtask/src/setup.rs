@@ -62,7 +62,11 @@ impl Machine {
             (Missing::Compiler, !has_compiler()),
             (Missing::Libclang, libclang.is_none()),
             (Missing::Hdf5, hdf5.is_none() && need >= Need::MpiAndHdf5),
-            (Missing::Pip, takes_pip && !wheels::has_pip()),
+            (
+                Missing::Pip,
+                (takes_pip && !wheels::has_pip())
+                    || (need == Need::Tests && !wheels::has_headers()),
+            ),
             (
                 Missing::Fortran,
                 need == Need::Tests && which("gfortran").is_err(),
@@ -110,7 +114,7 @@ pub fn prepare(workspace: &Workspace, choice: &Choice, need: Need) -> Result<Mac
     }
     // The tests that need these are left out then, with a message.
     let is_needed = |thing: &Missing| match thing {
-        Missing::Pip => choice.names_pypi(),
+        Missing::Pip => choice.names_pypi() && !wheels::has_pip(),
         thing => ![Missing::Fortran, Missing::Chromium].contains(thing),
     };
     missing.retain(is_needed);

@@ -23,6 +23,13 @@ pub fn has_pip() -> bool {
     imports("venv, ensurepip") || imports("venv, pip")
 }
 
+/// Whether packages that are written in C can be built for Python 3.
+pub fn has_headers() -> bool {
+    let line =
+        "import os, sysconfig as s; exit(not os.path.exists(s.get_path('include') + '/Python.h'))";
+    output_of(Command::new("python3").args(["-c", line])).is_some()
+}
+
 /// Whether Python 3 has these modules.
 fn imports(modules: &str) -> bool {
     let line = format!("import {modules}");
