@@ -22,6 +22,9 @@ const FEATURES: &str = "mpisync/bytemuck,mpisync/futures,mpisync/half,mpisync/in
 /// build the library and its dependencies once more.
 const ALL: &str = "--workspace";
 
+/// The test targets with `test = false`, which cargo does not count among all targets.
+const BY_NAME_ONLY: &str = "--test attribute --test examples --test faults --test programs --test ranks --test reports --test ui";
+
 /// The published packages for tests of users. They are documented apart from the library, whose features they fix.
 const FOR_TESTS: &str = "-p mpisync-test -p mpisync-test-macros -p mpisync-launcher";
 
@@ -42,8 +45,7 @@ impl Test {
                 if let Ok(feature) = peers::feature(tools.mpi) {
                     options.push(format!("--features=mpisync-bench/{feature}"));
                 }
-                // The tests of the examples and of mpisync-c are not among all targets, since they are not run by default.
-                for targets in ["--all-targets", "--test examples --test programs"] {
+                for targets in ["--all-targets", BY_NAME_ONLY] {
                     let mut clippy = tools.cargo();
                     clippy
                         .args(["clippy", "--workspace"])
