@@ -1,6 +1,6 @@
 //! A channel of messages of bytes.
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Kind};
 use crate::handle::Object;
 use crate::limit::Limit;
 use mpi::topology::SimpleCommunicator;
@@ -49,30 +49,35 @@ impl ByteChannel {
     /// Puts a message.
     ///
     /// # Errors
-    /// Those of `RemoteChannel::put_items_timeout`.
-    pub fn put(&self, bytes: &[u8], limit: Limit) -> Result<(), ChannelError> {
-        match limit {
+    /// [`Kind::Size`] if it is too long, and those of `RemoteChannel::put_items_timeout`.
+    pub fn put(&self, bytes: &[u8], limit: Limit) -> Result<(), Failure> {
+        let outcome = match limit {
             Limit::Try => self.0.try_put_items(bytes),
             Limit::For(limit) => self.0.put_items_timeout(bytes, limit),
-        }
+        };
+        outcome.map_err(|error| match error {
+            ChannelError::TooLong { length, longest } => {
+                let message = format!(
+                    "the message has {length} bytes, and the channel takes {longest}; make the channel with a larger message size"
+                );
+                Failure::new(Kind::Size, message)
+            }
+            error => error.into(),
+        })
     }
 
-    /// Takes a message and calls `receive` with its bytes. Returns false at the end of the stream.
+    /// Takes a message; none at the end of the stream.
     ///
     /// # Errors
     /// Those of `RemoteChannel::take_items_timeout`.
-    pub fn take(&self, limit: Limit, receive: &mut dyn FnMut(&[u8])) -> Result<bool, ChannelError> {
-        let message = match limit {
+    pub fn take(&self, limit: Limit) -> Result<Option<Vec<u8>>, Failure> {
+        Ok(match limit {
             Limit::Try => self.0.try_take_items()?,
             Limit::For(limit) => self.0.take_items_timeout(limit)?,
-        };
-        Ok(message.is_some_and(|message| {
-            receive(&message);
-            true
-        }))
+        })
     }
 
-    /// Promises that some rank will put so many more messages.
+    /// Promises `messages` more messages, which this rank or another one will put.
     pub fn claim(&self, messages: u64) {
         self.0.claim(messages);
     }

@@ -86,18 +86,7 @@ unsafe fn put(
 ) -> Result<(), Failure> {
     // SAFETY: the caller promises what `bytes` needs.
     let message = unsafe { bytes(message, size, "message") }?;
-    handle::with::<ByteChannel, _>(channel, |channel| {
-        let room = channel.room();
-        if message.len() > room {
-            return Err(Failure::new(
-                Kind::Size,
-                format!(
-                    "the message has {size} bytes, and the channel takes {room}; make the channel with a larger `message_size`"
-                ),
-            ));
-        }
-        Ok(channel.put(message, wait)?)
-    })
+    handle::with::<ByteChannel, _>(channel, |channel| channel.put(message, wait))
 }
 
 /// Puts a message of `size` bytes; waits while the channel is full. Not collective.
@@ -184,16 +173,12 @@ unsafe fn take(
                 ),
             ));
         }
-        let mut length = 0;
-        let taken = channel.take(wait, &mut |message| {
-            buffer.fill(message);
-            length = message.len();
-        })?;
-        if !taken {
+        let Some(message) = channel.take(wait)? else {
             let message = "the stream has ended: no rank puts messages any more".to_owned();
             return Err(Failure::new(Kind::End, message));
-        }
-        size.set(length);
+        };
+        buffer.fill(&message);
+        size.set(message.len());
         Ok(())
     })
 }

@@ -3,7 +3,7 @@
 use crate::limit::timeout;
 use crate::object::Own;
 use mpisync_bindings::byte_channel::{Arguments, ByteChannel};
-use mpisync_bindings::failure::{Failure, Kind};
+use mpisync_bindings::failure::Kind;
 use mpisync_bindings::handle;
 use mpisync_bindings::limit::Limit;
 use pyo3::prelude::*;
@@ -26,34 +26,21 @@ enum Taken {
 
 impl Channel {
     fn take_within(&self, py: Python<'_>, limit: Limit) -> PyResult<Taken> {
-        self.own.wait(py, move |channel| {
-            let mut message = Vec::new();
-            let taken = channel.take(limit, &mut |bytes| message.extend_from_slice(bytes));
-            match taken.map_err(Failure::from) {
-                Ok(true) => Ok(Taken::Message(message)),
-                Ok(false) => Ok(Taken::Over),
-                Err(failure) if failure.kind == Kind::Busy => Ok(Taken::Nothing),
-                Err(failure) => Err(failure),
-            }
+        self.own.wait(py, move |channel| match channel.take(limit) {
+            Ok(Some(message)) => Ok(Taken::Message(message)),
+            Ok(None) => Ok(Taken::Over),
+            Err(failure) if failure.kind == Kind::Busy => Ok(Taken::Nothing),
+            Err(failure) => Err(failure),
         })
     }
 
     fn put_within(&self, py: Python<'_>, message: &[u8], limit: Limit) -> PyResult<bool> {
-        self.own.wait(py, move |channel| {
-            let room = channel.room();
-            if message.len() > room {
-                let message = format!(
-                    "the message has {} bytes, and the channel takes {room}; make the channel with a larger message size",
-                    message.len()
-                );
-                return Err(Failure::new(Kind::Size, message));
-            }
-            match channel.put(message, limit).map_err(Failure::from) {
+        self.own
+            .wait(py, move |channel| match channel.put(message, limit) {
                 Ok(()) => Ok(true),
                 Err(failure) if failure.kind == Kind::Busy => Ok(false),
                 Err(failure) => Err(failure),
-            }
-        })
+            })
     }
 }
 

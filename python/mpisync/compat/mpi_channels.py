@@ -22,8 +22,6 @@ from .._mpisync import Channel, Condvar, Counter, Mutex
 
 __all__ = ["RemoteChannel"]
 
-#: The longest message that is put in one part, in bytes.
-_LONGEST = 65528
 #: How long a call waits before those that have come meanwhile have their turn, in seconds.
 _SLICE = 0.01
 #: After how many seconds a rank whose only thread waits does so without a limit, which finds that no rank can end the wait.
@@ -43,12 +41,9 @@ class _Queue:
 
     def __init__(self, comm: Any, capacity: int, longest: int, host: int) -> None:
         self._capacity = capacity
-        self._parts = max(1, -(-longest // _LONGEST))
-        size = -(-longest // self._parts)
-        self._size = size
         self._mutex = Mutex(comm, root=host, name="RemoteChannel")
         self._changed = Condvar(comm, root=host, name="RemoteChannel")
-        self._messages = Channel(comm, capacity * self._parts, size, root=host, name=f"RemoteChannel {size}B")
+        self._messages = Channel(comm, capacity, longest, root=host, name=f"RemoteChannel {longest}B")
         self._taken, self._put, self._claimed = (
             Counter(comm, root=host, name=f"{name} messages of RemoteChannel") for name in ("taken", "put", "claimed")
         )
@@ -73,9 +68,8 @@ class _Queue:
         def attempt() -> Any:
             if self._put.get() - self._taken.get() >= self._capacity:
                 return _AGAIN
-            for part in range(self._parts):
-                # There is room, which another node may hear of later.
-                self._messages.put(message[part * self._size : (part + 1) * self._size], None)
+            # There is room, which another node may hear of later.
+            self._messages.put(message, None)
             self._put.next()
             return None
 
@@ -88,7 +82,7 @@ class _Queue:
                 return None
             if taken >= self._put.get():
                 return _AGAIN
-            message = b"".join(self._messages.take(None) for _ in range(self._parts))
+            message = self._messages.take(None)
             self._taken.next()
             return message
 
