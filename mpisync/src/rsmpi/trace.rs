@@ -44,7 +44,7 @@ static WORLD: OnceLock<OwnComm> = OnceLock::new();
 static INITIALIZED: OnceLock<()> = OnceLock::new();
 
 /// What rank 0 of the world says about the trace.
-#[derive(Clone, Serialize, Deserialize)]
+#[derive(Serialize, Deserialize)]
 struct Said {
     /// The directory; empty if there is no trace.
     directory: Vec<u8>,
@@ -72,6 +72,18 @@ impl Said {
                 root_start: recorder::clock(),
             }
         })
+    }
+
+    /// What is sent of it: nothing if there is no trace.
+    fn to_bytes(&self) -> Vec<u8> {
+        match self.directory[..] {
+            [] => Vec::new(),
+            _ => postcard::to_allocvec(self).expect("plain data"),
+        }
+    }
+
+    fn from_bytes(bytes: &[u8]) -> Self {
+        postcard::from_bytes(bytes).expect("as it was sent")
     }
 
     /// Begins the trace of this process, unless it has one.
@@ -111,40 +123,19 @@ fn own_size() -> Result<u64, CreateError> {
 pub(super) fn begin(world: &SimpleCommunicator) {
     let _ = INITIALIZED.set(());
     let root = world.process_at_rank(0);
-    let Said {
-        directory,
-        mebibytes,
-        job,
-        epoch,
-        root_start,
-    } = Said::by_this_process();
-    let mut numbers = [
-        directory.len() as u64,
-        *mebibytes,
-        *job,
-        *epoch,
-        *root_start,
-    ];
-    root.broadcast_into(&mut numbers);
-    let [length, mebibytes, job, epoch, root_start] = numbers;
+    let mut said = Said::by_this_process().to_bytes();
+    let mut length = said.len() as u64;
+    root.broadcast_into(&mut length);
     if length == 0 {
         return;
     }
-    let mut directory = directory.clone();
-    directory.resize(length as usize, 0);
-    root.broadcast_into(&mut directory);
+    said.resize(length as usize, 0);
+    root.broadcast_into(&mut said);
     let ahead = match OwnComm::duplicate(world, Waiting::new(world, None)) {
         Ok(own) => ahead(WORLD.get_or_init(|| own)),
         Err(error) => return note_no_trace(error),
     };
-    let said = Said {
-        directory,
-        mebibytes,
-        job,
-        epoch,
-        root_start,
-    };
-    said.start(world.rank() as u32, world.size() as u32, ahead);
+    Said::from_bytes(&said).start(world.rank() as u32, world.size() as u32, ahead);
 }
 
 /// What rank 0 says when it makes a context of `all`: nothing, unless these are all ranks of the world in an order
@@ -154,21 +145,19 @@ pub(super) fn said_with(all: &OwnComm) -> Vec<u8> {
     let ranks = all.world_ranks();
     // Ranks of another world have no number in this one.
     let is_world = ranks.len() == world.size() as usize && !ranks.contains(&None);
-    let said = Said::by_this_process();
-    if INITIALIZED.get().is_some() || !is_world || world.rank() != 0 || said.directory.is_empty() {
+    if INITIALIZED.get().is_some() || !is_world || world.rank() != 0 {
         return Vec::new();
     }
-    postcard::to_allocvec(said).expect("plain data")
+    Said::by_this_process().to_bytes()
 }
 
 /// Begins the trace of this process with a context of `all`, whose rank 0 has said something. Collective.
 pub(super) fn begin_with(all: &OwnComm, said: &[u8]) {
     static AT_END: Once = Once::new();
-    let said: Said = postcard::from_bytes(said).expect("as it was sent");
     // These calls of MPI block. All ranks have just met, so a rank hangs here only if another one dies meanwhile.
     let ahead = ahead(all);
     let world = SimpleCommunicator::world();
-    said.start(world.rank() as u32, world.size() as u32, ahead);
+    Said::from_bytes(said).start(world.rank() as u32, world.size() as u32, ahead);
     // The clocks are not compared again: the program ends MPI when it likes.
     AT_END.call_once(|| attribute::at_end(recorder::note_end));
 }
