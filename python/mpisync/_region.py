@@ -161,32 +161,38 @@ class Region:
     def name(self) -> str:
         return self._memory.name
 
-    def _array(self, lent: Any) -> Tuple[RegionView, _Lease]:
+    @contextmanager
+    def _view(self, lent: Any) -> Iterator[RegionView]:
+        """The items in lent memory, as an array that may be used inside the block."""
         data = np.asarray(lent)
         lease = _Lease(data.__array_interface__["data"][0], data.nbytes)
         array = data.view(self._dtype).reshape(self._shape).view(RegionView)
         object.__getattribute__(array, "__dict__")["lease"] = lease
-        return array, lease
+        try:
+            yield array
+        finally:
+            lease.held = False
+
+    @contextmanager
+    def _locked(self, lent: Any) -> Iterator[RegionView]:
+        """The same, and the lock is released after the block."""
+        try:
+            with self._view(lent) as array:
+                yield array
+        finally:
+            self._memory.unlock()
 
     @contextmanager
     def read(self, *, timeout: Optional[float] = None) -> Iterator[RegionView]:
         """Lends the items for reading. Many ranks may read at the same time."""
-        array, lease = self._array(self._memory.lock_read(timeout))
-        try:
+        with self._locked(self._memory.lock_read(timeout)) as array:
             yield array
-        finally:
-            lease.held = False
-            self._memory.unlock()
 
     @contextmanager
     def write(self, *, timeout: Optional[float] = None) -> Iterator[RegionView]:
         """Lends the items for writing, while no other rank reads or writes. An exception does not undo changes."""
-        array, lease = self._array(self._memory.lock_write(timeout))
-        try:
+        with self._locked(self._memory.lock_write(timeout)) as array:
             yield array
-        finally:
-            lease.held = False
-            self._memory.unlock()
 
     @contextmanager
     def take_over(self) -> Iterator[Optional[RegionView]]:
@@ -195,12 +201,8 @@ class Region:
         if lent is None:
             yield None
             return
-        array, lease = self._array(lent)
-        try:
+        with self._locked(lent) as array:
             yield array
-        finally:
-            lease.held = False
-            self._memory.unlock()
 
     def clear_poison(self) -> bool:
         """Makes the region usable again after the death of a rank that wrote, with the items as they are."""
@@ -215,11 +217,8 @@ class Region:
         """
 
         def run(lent: Any) -> Result:
-            array, lease = self._array(lent)
-            try:
+            with self._view(lent) as array:
                 return function(array)
-            finally:
-                lease.held = False
 
         name = name or f"{function.__module__}.{function.__qualname__}"
         return self._memory.update(run, self.master if rank is None else rank, name)
@@ -241,11 +240,8 @@ class Region:
             array[window] = data
 
         def run(lent: Any) -> None:
-            array, lease = self._array(lent)
-            try:
+            with self._view(lent) as array:
                 copy(array)
-            finally:
-                lease.held = False
 
         self._memory.update(run, root, "set")
 

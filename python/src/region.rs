@@ -20,7 +20,7 @@ use std::mem;
 use std::panic::Location;
 use std::sync::Arc;
 
-/// A region, and who has arrays of its memory.
+/// A region, and the count of the arrays that use its memory.
 struct Memory {
     /// None once it is closed.
     held: Option<Held<Items>>,
