@@ -4,7 +4,7 @@ use crate::fingerprint::quick_fingerprint;
 use crate::span::file::format::{Definition, EXTENSION, MAGIC, Ring, Sections, VERSION, WORD};
 use crate::span::file::format::{event, header};
 use crate::span::{About, Activity, Outcome};
-use memmap2::{MmapMut, MmapOptions};
+use memmap2::{Advice, MmapMut, MmapOptions};
 use rustix::fs::FallocateFlags;
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -199,6 +199,8 @@ impl Recorder {
         // library opens for writing: it removes the name and makes another file. Its blocks are allocated, so
         // there is no signal for a full disk.
         let file = unsafe { MmapOptions::new().len(sections.length).map_mut(&file) }?;
+        // Without this, each of the few places that a short job writes may get 2 MiB, cleared first. It is only advice.
+        let _ = file.advise(Advice::Random);
         let mut recorder = Recorder {
             file,
             sections,
