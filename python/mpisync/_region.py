@@ -131,10 +131,7 @@ class Region:
         # The ranks compare the name, and with it the shape and the type.
         kind = str(self._dtype).replace(" ", "")
         full = f"{name or 'region'} {kind[:80]} {'x'.join(map(str, self._shape))}"
-        count = 1
-        for length in self._shape:
-            count *= length
-        self._memory = RegionMemory(comm, count, self._dtype.itemsize, master=master, name=full)
+        self._memory = RegionMemory(comm, self._shape, self._dtype.itemsize, master=master, name=full)
 
     @property
     def shape(self) -> Tuple[int, ...]:
@@ -226,24 +223,18 @@ class Region:
     def set(self, items: Any, *, root: int = 0, offset: Union[int, Sequence[int]] = 0) -> None:
         """Copies the array of `root` into the region, its first item to `offset`. Collective; the others may pass None."""
 
-        def copy(array: RegionView) -> None:
-            data = np.asarray(items)
-            first = (offset,) * array.ndim if isinstance(offset, (int, np.integer)) else tuple(offset)
-            if items is None or data.ndim != array.ndim or len(first) != array.ndim:
+        def prepare() -> Tuple[Any, Tuple[int, ...]]:
+            data = np.asarray(items, self._dtype, order="C")
+            ndim = len(self._shape)
+            first = (offset,) * ndim if isinstance(offset, (int, np.integer)) else tuple(offset)
+            if items is None or data.ndim != ndim or len(first) != ndim:
                 raise InvalidArgument(
                     f"`items` has {0 if items is None else data.ndim} dimensions and `offset` {len(first)}, and the region has "
-                    f"{array.ndim}; pass an array with as many on the root"
+                    f"{ndim}; pass an array with as many on the root"
                 )
-            window = tuple(slice(begin, begin + length) for begin, length in zip(first, data.shape))
-            if any(begin < 0 for begin in first) or array[window].shape != data.shape:
-                raise InvalidArgument(f"items of the shape {data.shape} at {first} do not fit into the shape {array.shape}")
-            array[window] = data
+            return data, first
 
-        def run(lent: Any) -> None:
-            with self._view(lent) as array:
-                copy(array)
-
-        self._memory.update(run, root, "set")
+        self._memory.set(prepare, root)
 
     def close(self) -> None:
         """Frees the memory on all ranks. Collective. Raises `Misuse` while an array of it is left."""

@@ -6,18 +6,22 @@ use crate::object::Own;
 use crate::pickle::{pickled, unpickled};
 use crate::site::{self, interned};
 use mpisync::__private::{Function, update_on};
+use mpisync::ndarray::{Ix2, s};
 use mpisync::{CollectiveError, RegionWriteGuard};
+use mpisync_bindings::block::runs;
 use mpisync_bindings::failure::{Failure, Kind};
 use mpisync_bindings::handle::{self, Object};
 use mpisync_bindings::held::Held;
 use mpisync_bindings::limit::Limit;
 use mpisync_bindings::objects::{Items, RegionGuard};
+use pyo3::exceptions::PyKeyError;
 use pyo3::intern;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
 use std::fmt;
 use std::mem;
 use std::panic::Location;
+use std::ptr;
 use std::sync::Arc;
 
 /// A region, and the count of the arrays that use its memory.
@@ -61,8 +65,8 @@ impl Drop for Memory {
 #[pyclass(frozen, module = "mpisync")]
 pub struct RegionMemory {
     own: Own<Memory>,
-    /// In bytes.
-    length: usize,
+    shape: Vec<usize>,
+    item_size: usize,
     rank: i32,
     size: i32,
     master: i32,
@@ -116,36 +120,120 @@ impl fmt::Display for NoUpdate {
 }
 
 impl RegionMemory {
+    /// In bytes.
+    fn length(&self) -> usize {
+        self.shape.iter().product::<usize>() * self.item_size
+    }
+
     /// The memory at an address, for arrays.
     fn lend(slf: &Bound<'_, Self>, (address, lent): (usize, Arc<()>), writable: bool) -> Lent {
         Lent {
             address,
-            length: slf.get().length,
+            length: slf.get().length(),
             writable,
             _region: slf.clone().unbind(),
             _lent: lent,
         }
     }
+
+    /// Lets `write` change the memory on one rank, and returns its bytes on all. Collective.
+    fn write_on(
+        &self,
+        py: Python<'_>,
+        rank: i32,
+        call: Function,
+        write: impl FnOnce(&mut Guard<'_>, Arc<()>) -> PyResult<Vec<u8>> + Send,
+    ) -> PyResult<Vec<u8>> {
+        let mut raised = None;
+        let outcome = self.own.wait(py, |memory| {
+            let lent = Arc::clone(&memory.lent);
+            let write = |guard: &mut Guard<'_>| {
+                write(guard, lent).map_err(|error| {
+                    let text = Python::attach(|py| text_of(error.value(py).as_any()));
+                    NoUpdate::Raised(error, text)
+                })
+            };
+            let outcome = update_on(memory.held()?.owner()?, rank, call, write);
+            outcome.map_err(|error| match error {
+                NoUpdate::Failed(error) => error.into(),
+                NoUpdate::Raised(error, text) => {
+                    raised = Some(error);
+                    Failure::new(Kind::WriterFailed, text)
+                }
+            })
+        });
+        match raised {
+            Some(error) => Err(error),
+            None => outcome,
+        }
+    }
+
+    /// Copies an array of numpy in row-major order, the first item to the index `first`.
+    fn copy(&self, items: &Bound<'_, PyAny>, first: &[i64], guard: &mut Guard<'_>) -> PyResult<()> {
+        let py = items.py();
+        let argument = |message| self.own.exception(py, Failure::argument(message));
+        let interface = items.getattr(intern!(py, "__array_interface__"))?;
+        let interface = interface.cast::<PyDict>()?;
+        let field = |name| {
+            interface
+                .get_item(name)?
+                .ok_or_else(|| PyKeyError::new_err(name))
+        };
+        let shape: Vec<usize> = field("shape")?.extract()?;
+        let (source, _): (usize, bool) = field("data")?.extract()?;
+        let bytes: usize = items.getattr(intern!(py, "nbytes"))?.extract()?;
+        let has_gaps = interface
+            .get_item("strides")?
+            .is_some_and(|strides| !strides.is_none());
+        if has_gaps || bytes != shape.iter().product::<usize>() * self.item_size {
+            let message = "the array is not in row-major order, or its items have another size";
+            return Err(argument(message.to_owned()));
+        }
+        let runs = runs(&self.shape, first, &shape).ok_or_else(|| {
+            argument(format!(
+                "items of the shape {shape:?} at {first:?} do not fit into the shape {:?}",
+                self.shape
+            ))
+        })?;
+        let mut source = ptr::with_exposed_provenance::<u8>(source);
+        for run in runs {
+            let mut target = guard.slice_mut(s![run, ..]);
+            // SAFETY: numpy's array interface gives the address of its `nbytes` bytes, which lie in one piece, and the array
+            // is borrowed, so they stay. `runs` has as many items as the array, so `source` stays in it. Other threads of
+            // Python do not change it, because this one has the interpreter lock. It may be an array of the same memory:
+            // neither is a reference here, and `copy` is for memory that overlaps.
+            unsafe {
+                ptr::copy(source, target.as_mut_ptr(), target.len());
+                source = source.add(target.len());
+            }
+        }
+        Ok(())
+    }
 }
 
+/// What lends the bytes for writing, an item in each row.
+type Guard<'a> = RegionWriteGuard<'a, u8, Ix2>;
+
 /// The address of the bytes that a guard lends for writing.
-fn address_of(guard: &mut RegionWriteGuard<'_, u8, mpisync::ndarray::Ix2>) -> usize {
+fn address_of(guard: &mut Guard<'_>) -> usize {
     guard.as_slice_mut().as_mut_ptr().expose_provenance()
 }
 
 #[pymethods]
 impl RegionMemory {
     #[new]
-    #[pyo3(signature = (comm, items, item_size, *, master, name))]
+    #[pyo3(signature = (comm, shape, item_size, *, master, name))]
     fn new(
         comm: &Bound<'_, PyAny>,
-        items: usize,
+        shape: Vec<usize>,
         item_size: usize,
         master: i32,
         name: String,
     ) -> PyResult<Self> {
+        let items = (shape.iter()).try_fold(1, |items: usize, axis| items.checked_mul(*axis));
         let own = Own::make(comm, Some(name), move |comm, name| {
-            let shape = [items, item_size];
+            // Of too many items the library says so.
+            let shape = [items.unwrap_or(usize::MAX), item_size];
             let region = match comm {
                 Some(comm) => {
                     let builder = Items::builder(comm, shape);
@@ -165,7 +253,8 @@ impl RegionMemory {
         let (rank, size, master) = own.with(comm.py(), facts)?;
         Ok(RegionMemory {
             own,
-            length: items * item_size,
+            shape,
+            item_size,
             rank,
             size,
             master,
@@ -258,42 +347,40 @@ impl RegionMemory {
             place: Location::caller(),
         };
         let (region, function) = (slf.clone().unbind(), function.unbind());
-        let (mut returned, mut raised) = (None, None);
-        let bytes = slf.get().own.wait(py, |memory| {
-            let lent = Arc::clone(&memory.lent);
-            let write = |guard: &mut RegionWriteGuard<'_, u8, mpisync::ndarray::Ix2>| {
-                let address = address_of(guard);
-                Python::attach(|py| {
-                    let lent = Self::lend(region.bind(py), (address, lent), true);
-                    let run = || {
-                        let object = function.call1(py, (lent,))?;
-                        let bytes = pickled(object.bind(py))?.as_bytes(py).to_vec();
-                        returned = Some(object);
-                        Ok(bytes)
-                    };
-                    run().map_err(|error: PyErr| {
-                        let text = text_of(error.value(py).as_any());
-                        NoUpdate::Raised(error, text)
-                    })
-                })
-            };
-            let outcome = update_on(memory.held()?.owner()?, rank, call, write);
-            outcome.map_err(|error| match error {
-                NoUpdate::Failed(error) => error.into(),
-                NoUpdate::Raised(error, text) => {
-                    raised = Some(error);
-                    Failure::new(Kind::WriterFailed, text)
-                }
+        let mut returned = None;
+        let bytes = slf.get().write_on(py, rank, call, |guard, lent| {
+            let address = address_of(guard);
+            Python::attach(|py| {
+                let lent = Self::lend(region.bind(py), (address, lent), true);
+                let object = function.call1(py, (lent,))?;
+                let bytes = pickled(object.bind(py))?.as_bytes(py).to_vec();
+                returned = Some(object);
+                Ok(bytes)
             })
-        });
-        if let Some(error) = raised {
-            return Err(error);
-        }
-        let bytes = bytes?;
+        })?;
         match returned {
             Some(object) => Ok(object),
             None => unpickled(py, &bytes),
         }
+    }
+
+    /// Copies items of `root` into the memory. `prepare` is called there, and returns them as an array in row-major order, and
+    /// the index of the first one. Collective.
+    fn set(&self, py: Python<'_>, prepare: Bound<'_, PyAny>, root: i32) -> PyResult<()> {
+        let prepare = prepare.unbind();
+        let call = Function {
+            label: "set",
+            place: Location::caller(),
+        };
+        self.write_on(py, root, call, |guard, _| {
+            Python::attach(|py| {
+                let (items, first): (Bound<'_, PyAny>, Vec<i64>) =
+                    prepare.bind(py).call0()?.extract()?;
+                self.copy(&items, &first, guard)?;
+                Ok(Vec::new())
+            })
+        })?;
+        Ok(())
     }
 
     fn close(&self, py: Python<'_>) -> PyResult<()> {

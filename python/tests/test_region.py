@@ -80,6 +80,49 @@ def updates_and_sets(comm):
         pass
 
 
+@case(0, 1, 2, 4)
+def sets_of_any_block_and_array(comm):
+    region = mpisync.Region(comm, (3, 4, 5), "i4")
+    expected = np.zeros((3, 4, 5), "i4")
+    root = region.size - 1
+    numbers = np.arange(60)
+    one = numbers[:1].reshape(1, 1, 1)
+    arrays = [
+        # Columns, rows, one item, none, and all.
+        (numbers[:12].reshape(2, 3, 2), (1, 0, 3)),
+        (numbers[:20].reshape(1, 4, 5), (2, 0, 0)),
+        (numbers[7:8].reshape(1, 1, 1), (0, 3, 4)),
+        (numbers[:0].reshape(1, 0, 5), (0, 1, 0)),
+        (numbers.reshape(3, 4, 5), 0),
+        # Other orders, types and classes.
+        (numbers.reshape(5, 4, 3).T, 0),
+        (numbers[::-5].reshape(1, 3, 4)[..., ::2], (0, 0, 1)),
+        (numbers[:4].reshape(1, 2, 2).astype("f8") + 0.5, (0, 0, 0)),
+        (numbers[:4].reshape(2, 1, 2).astype(">i8"), (1, 1, 1)),
+        ([[[1, 2], [3, 4]]], (2, 2, 3)),
+    ]
+    for array, offset in arrays:
+        region.set(array if region.rank == root else None, root=root, offset=offset)
+        first = (0, 0, 0) if offset == 0 else offset
+        window = tuple(slice(begin, begin + length) for begin, length in zip(first, np.shape(array)))
+        expected[window] = array
+        with region.read() as items:
+            assert (items == expected).all(), (array, items)
+        if comm is not None:
+            comm.Barrier()
+    for array, offset in [(numbers[:8].reshape(1, 1, 8), 0), (one, (0, 0, -1)), (one, (0, 4, 0)), (one, (0, 0))]:
+        with raises(mpisync.InvalidArgument if region.rank == root else mpisync.RankFailed):
+            region.set(array, root=root, offset=offset)
+    with raises(ValueError if region.rank == root else mpisync.RankFailed):
+        region.set("no numbers", root=root)
+    del items
+    region.close()
+    point = mpisync.Region(comm, (), "f8")
+    point.set(2.5)
+    with point.read() as item:
+        assert item == 2.5
+
+
 @case(0, 1)
 def arrays_end_with_the_lock(comm):
     region = mpisync.Region(comm, (4, 4))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterator, List, Optional, Tuple
+from typing import Any, Callable, Iterator, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -82,7 +82,7 @@ class MPIShared:
         if self._dtype.hasobject:
             raise InvalidArgument(f"items are numbers or records of numbers, and {self._dtype} is not")
         kind = f"MPIShared {str(self._dtype).replace(' ', '')[:80]} {'x'.join(map(str, self._shape))}"
-        self._memory = RegionMemory(self._comm, self._n, self._dtype.itemsize, master=0, name=kind)
+        self._memory = RegionMemory(self._comm, self._shape, self._dtype.itemsize, master=0, name=kind)
         # Between two calls of `set` nobody writes.
         lent = self._memory.lock_read()
         self._memory.unlock()
@@ -180,7 +180,7 @@ class MPIShared:
             )
         if not ranks:
             raise NoData("no process has a value for the data")
-        self._update(ranks[0], lambda items: self._copy(items, value, _offset(key)))
+        self._set(value, lambda: _offset(key), ranks[0])
 
     def set(self, data: Any, offset: Any = None, fromrank: int = 0) -> None:
         """Copies the array `data` of rank `fromrank` to the items from `offset` on. Collective."""
@@ -189,30 +189,26 @@ class MPIShared:
             self._shared.barrier.wait()
         if self.data is None:
             raise InvalidData("Data size is zero- cannot assign elements")
-        if self._shared is None:
-            self._copy(self._writable(), data, offset)
-        else:
-            self._update(fromrank, lambda items: self._copy(items, data, offset))
+        self._set(data, lambda: offset, fromrank)
 
     def _writable(self) -> Any:
         """The items of an array of this process alone."""
         return self._own.reshape(self._shape)
 
-    def _update(self, rank: int, change: Any) -> None:
-        """Lets `change` change the items on one rank. Collective."""
+    def _set(self, data: Any, offset: Callable[[], Any], rank: int) -> None:
+        """Copies the array `data` of one rank. Collective."""
         if self._memory is None:
-            change(self._writable())
+            items, first = self._checked(data, offset())
+            window = tuple(slice(begin, begin + length) for begin, length in zip(first, items.shape))
+            self._writable()[window] = items
             return
-
-        def run(lent: Any) -> None:
-            change(np.asarray(lent).view(self._dtype).reshape(self._shape))
-
-        self._memory.update(run, rank, "MPIShared.set")
+        self._memory.set(lambda: self._checked(data, offset()), rank)
         # Another node has the items once it may read.
         self._memory.lock_read()
         self._memory.unlock()
 
-    def _copy(self, items: Any, data: Any, offset: Any) -> None:
+    def _checked(self, data: Any, offset: Any) -> Tuple[Any, Sequence[int]]:
+        """The array in row-major order, and where it goes."""
         dimensions = len(self._shape)
         if not isinstance(data, (np.ndarray, np.generic)) or data.ndim != dimensions:
             found = data.ndim if isinstance(data, (np.ndarray, np.generic)) else type(data).__name__
@@ -223,10 +219,14 @@ class MPIShared:
             raise InvalidData(f"input offset dimensions {len(offset)} incompatible with buffer ({dimensions})")
         if data.dtype != self._dtype:
             raise InvalidData(f"input data type ({data.dtype}) incompatible with buffer ({self._dtype})")
-        window = tuple(slice(begin, begin + length) for begin, length in zip(offset, data.shape))
-        if items[window].shape != data.shape:
+        # As in a slice, an offset below 0 counts from the end.
+        window = [
+            slice(begin, begin + length).indices(axis)
+            for begin, length, axis in zip(offset, data.shape, self._shape)
+        ]
+        if any(end - begin != length for (begin, end, _), length in zip(window, data.shape)):
             raise InvalidArgument(f"data of the shape {data.shape} at {tuple(offset)} do not fit into {self._shape}")
-        items[window] = data
+        return np.asarray(data, order="C"), [begin for begin, _, _ in window]
 
 
 def _offset(key: Any) -> List[Any]:
