@@ -277,6 +277,12 @@ macro_rules! accessors {
             self.$($object).+.size()
         }
 
+        /// The number of nodes that the ranks run on.
+        #[inline]
+        pub fn nodes(&self) -> i32 {
+            self.$($object).+.nodes()
+        }
+
         /// The name of the object.
         #[inline]
         pub fn name(&self) -> &str {

@@ -102,15 +102,10 @@ impl Controller {
     }
 
     fn lock(&self, py: Python<'_>, mode: Mode, limit: Limit) -> PyResult<()> {
-        // A lock that is free is taken at once: after a wait this thread might have to wait for the interpreter lock, too.
-        if mode == Mode::Read || self.is_on_one_node {
-            let taken = self.own.attempt(py, |held| take(held, mode, Limit::Try))?;
-            match taken {
-                Err(failure) if failure.kind == Kind::Timeout && limit != Limit::Try => {}
-                taken => return taken.map_err(|failure| self.own.exception(py, failure)),
-            }
-        }
-        self.own.wait(py, move |held| take(held, mode, limit))
+        let at_once = mode == Mode::Read || self.is_on_one_node;
+        self.own.take(py, at_once, limit, move |held, limit| {
+            take(held, mode, limit)
+        })
     }
 
     fn unlock(&self, py: Python<'_>) -> PyResult<()> {

@@ -13,12 +13,25 @@ use std::sync::{Mutex, PoisonError};
 pub struct Counter {
     own: Own<Numbers>,
     step: i64,
+    is_on_one_node: bool,
 }
 
 impl Counter {
+    /// Calls `act`, which waits for an answer of the root's node if the ranks are on several.
+    fn call(
+        &self,
+        py: Python<'_>,
+        act: impl FnOnce(&mut Numbers) -> Result<i64, Failure> + Send,
+    ) -> PyResult<i64> {
+        match self.is_on_one_node {
+            true => self.own.with(py, act),
+            false => self.own.wait(py, act),
+        }
+    }
+
     /// The first of the next `count` numbers.
     fn take(&self, py: Python<'_>, count: u64) -> PyResult<i64> {
-        self.own.wait(py, move |counter| {
+        self.call(py, move |counter| {
             let first = counter.try_reserve(count)?.next();
             first.ok_or_else(|| Failure::argument("`count` is 0; take 1 at least".into()))
         })
@@ -47,23 +60,27 @@ impl Counter {
                 None => Numbers::local_from(start, step)?,
             })
         })?;
-        Ok(Counter { own, step })
+        let is_on_one_node = own.with(comm.py(), |counter| Ok(counter.nodes() == 1))?;
+        Ok(Counter {
+            own,
+            step,
+            is_on_one_node,
+        })
     }
 
     /// Takes the next number.
     fn next(&self, py: Python<'_>) -> PyResult<i64> {
-        self.own.wait(py, |counter| Ok(counter.try_next()?))
+        self.call(py, |counter| Ok(counter.try_next()?))
     }
 
     /// Adds to the counter. Returns what it was before.
     fn add(&self, py: Python<'_>, amount: i64) -> PyResult<i64> {
-        self.own
-            .wait(py, move |counter| Ok(counter.try_add(amount)?))
+        self.call(py, move |counter| Ok(counter.try_add(amount)?))
     }
 
     /// The next number, which stays.
     fn get(&self, py: Python<'_>) -> PyResult<i64> {
-        self.own.wait(py, |counter| Ok(counter.try_add(0)?))
+        self.call(py, |counter| Ok(counter.try_add(0)?))
     }
 
     /// Takes the next `count` numbers.

@@ -11,14 +11,15 @@ use pyo3::prelude::*;
 #[pyclass(frozen, module = "mpisync")]
 pub struct Mutex {
     own: Own<Held<mpisync::Mutex>>,
+    is_on_one_node: bool,
 }
 
 impl Mutex {
     fn lock(&self, py: Python<'_>, limit: Limit) -> PyResult<()> {
-        let take = move |held: &mut Held<mpisync::Mutex>| {
-            held.hold(|mutex| Ok(mutex.lock_timeout(limit.duration())?))
-        };
-        self.own.wait(py, take)
+        self.own
+            .take(py, self.is_on_one_node, limit, |held, limit| {
+                held.hold(|mutex| Ok(mutex.lock_timeout(limit.duration())?))
+            })
     }
 
     fn unlock(&self, py: Python<'_>) -> PyResult<()> {
@@ -55,7 +56,11 @@ impl Mutex {
                 None => mpisync::Mutex::local(),
             }))
         })?;
-        Ok(Mutex { own })
+        let is_on_one_node = own.with(comm.py(), |held| Ok(held.owner()?.nodes() == 1))?;
+        Ok(Mutex {
+            own,
+            is_on_one_node,
+        })
     }
 
     /// Takes the lock; waits behind the ranks that came before. Raises `TimedOut`.

@@ -6,8 +6,9 @@ use crate::process::{self, is_forked};
 use crate::wait;
 use mpi::topology::SimpleCommunicator;
 use mpisync_bindings::comm::check_running;
-use mpisync_bindings::failure::{Failure, catch};
+use mpisync_bindings::failure::{Failure, Kind, catch};
 use mpisync_bindings::handle::{self, Handle, Object};
+use mpisync_bindings::limit::Limit;
 use pyo3::prelude::*;
 use std::marker::PhantomData;
 use std::sync::Mutex;
@@ -134,6 +135,24 @@ impl<T: Object> Own<T> {
     ) -> PyResult<Result<R, Failure>> {
         let handle = self.handle(py)?;
         Ok(catch(|| handle::with::<T, R>(handle, act)))
+    }
+
+    /// Takes something of the object with `take`: at once if it is free and `at_once` says that this sends no message, and with
+    /// a wait if it is not. After a wait this thread might have to wait for the interpreter lock, too.
+    pub fn take(
+        &self,
+        py: Python<'_>,
+        at_once: bool,
+        limit: Limit,
+        take: impl Fn(&mut T, Limit) -> Result<(), Failure> + Send,
+    ) -> PyResult<()> {
+        if at_once {
+            match self.attempt(py, |object| take(object, Limit::Try))? {
+                Err(failure) if failure.kind == Kind::Timeout && limit != Limit::Try => {}
+                taken => return taken.map_err(|failure| self.exception(py, failure)),
+            }
+        }
+        self.wait(py, move |object| take(object, limit))
     }
 
     /// Takes the object out of the table and closes it, unless `take` fails. Collective.

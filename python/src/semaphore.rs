@@ -12,11 +12,13 @@ use pyo3::prelude::*;
 #[pyclass(frozen, module = "mpisync")]
 pub struct Semaphore {
     own: Own<Held<mpisync::Semaphore>>,
+    is_on_one_node: bool,
 }
 
 impl Semaphore {
     fn take(&self, py: Python<'_>, permits: u32, limit: Limit) -> PyResult<()> {
-        self.own.wait(py, move |held| {
+        let at_once = self.is_on_one_node;
+        self.own.take(py, at_once, limit, move |held, limit| {
             held.lend(|semaphore, taken| {
                 let permit = semaphore.acquire_many_timeout(permits, limit.duration())?;
                 taken.get_or_insert_default().push(permit);
@@ -80,7 +82,13 @@ impl Semaphore {
                 None => mpisync::Semaphore::local_unbounded(permits)?,
             }))
         })?;
-        Ok(Semaphore { own })
+        let nodes = own.with(comm.py(), |held| {
+            Ok(held.lend(|semaphore, _| semaphore.nodes()))
+        })?;
+        Ok(Semaphore {
+            own,
+            is_on_one_node: nodes == 1,
+        })
     }
 
     #[pyo3(signature = (permits = 1, *, timeout = None))]
