@@ -20,6 +20,7 @@ pub mod memory;
 pub mod pace;
 pub mod plot;
 pub mod program;
+pub mod python;
 pub mod region;
 pub mod report;
 pub mod sync;

@@ -16,6 +16,7 @@ use crate::launch::{Options, Toolbox};
 use crate::mpi::{Choice, Mpi};
 use crate::process::{pass_on, run_job, say};
 use crate::programs::BENCH;
+use crate::python;
 use crate::setup::Need;
 use crate::wheels::{self, NUMPY, PSHMEM};
 use crate::workspace::Workspace;
@@ -24,45 +25,61 @@ use crate::workspace::Workspace;
 const CHANNEL: &str = "channel";
 const MPI_RMA: &str = "mpi_rma";
 
-/// A subject that is a program in Python, `bench/src/BENCH/measure_SUBJECT.py`.
+/// The benchmark of the packages for Python.
+const PYTHON: &str = "python";
+
+/// A subject that is a program in Python.
 struct Script {
     /// The benchmark that it is a subject of.
     bench: &'static str,
     /// What it is called there.
     subject: &'static str,
-    /// The package that it measures, as pip is to install it, if that is not among what all of them need.
-    package: Option<&'static str>,
+    /// Its folder in `bench/src`, where it is `measure_SUBJECT.py`.
+    folder: &'static str,
+    /// The packages that it measures or needs, as pip is to install them, if they are not among what all scripts need.
+    packages: &'static [&'static str],
+    /// Those of its cases that this benchmark has, as on the command line; empty if it has all.
+    cases: &'static str,
     /// Whether it works with ranks on several hosts.
     spans_hosts: bool,
     /// Whether it works with MPICH.
     with_mpich: bool,
 }
 
+const MPILOCK: &str = "mpilock==2.2.1";
 const MPI_CHANNELS: &str = "mpi-channels==0.1.4";
 
+/// What mpilock needs.
+const OPENTELEMETRY: &str = "opentelemetry-api==1.45.2";
+const TYPING: &str = "typing_extensions";
+
+/// The package for Python of this workspace.
+const OURS: &str = "mpisync";
+
 #[rustfmt::skip] // a table
-const SCRIPTS: [Script; 5] = [
-    Script { bench: CHANNEL, subject: "mpi_channels", package: Some(MPI_CHANNELS), spans_hosts: false, with_mpich: false },
-    Script { bench: "region", subject: "pshmem", package: Some(PSHMEM), spans_hosts: true, with_mpich: true },
-    Script { bench: "sync", subject: "pshmem", package: Some(PSHMEM), spans_hosts: false, with_mpich: false },
-    Script { bench: "sync", subject: "mpi4py", package: None, spans_hosts: true, with_mpich: true },
-    Script { bench: "batch", subject: "pshmem", package: Some(PSHMEM), spans_hosts: false, with_mpich: false },
+const SCRIPTS: [Script; 12] = [
+    Script { bench: CHANNEL, subject: "mpi_channels", folder: CHANNEL, packages: &[MPI_CHANNELS], cases: "", spans_hosts: false, with_mpich: false },
+    Script { bench: "region", subject: "pshmem", folder: "region", packages: &[PSHMEM], cases: "", spans_hosts: true, with_mpich: true },
+    Script { bench: "sync", subject: "pshmem", folder: "sync", packages: &[PSHMEM], cases: "", spans_hosts: false, with_mpich: false },
+    Script { bench: "sync", subject: "mpi4py", folder: "sync", packages: &[], cases: "", spans_hosts: true, with_mpich: true },
+    Script { bench: "batch", subject: "pshmem", folder: "batch", packages: &[PSHMEM], cases: "", spans_hosts: false, with_mpich: false },
+    Script { bench: PYTHON, subject: OURS, folder: PYTHON, packages: &[], cases: "", spans_hosts: true, with_mpich: true },
+    Script { bench: PYTHON, subject: "mpilock", folder: PYTHON, packages: &[MPILOCK, OPENTELEMETRY, TYPING], cases: "", spans_hosts: false, with_mpich: true },
+    Script { bench: PYTHON, subject: "mpi4py", folder: "sync", packages: &[], cases: "", spans_hosts: true, with_mpich: true },
+    Script { bench: PYTHON, subject: "pshmem", folder: "sync", packages: &[PSHMEM], cases: "", spans_hosts: false, with_mpich: false },
+    Script { bench: PYTHON, subject: "pshmem", folder: "region", packages: &[PSHMEM], cases: "set_120,set_8000000", spans_hosts: true, with_mpich: true },
+    Script { bench: PYTHON, subject: "pshmem", folder: "batch", packages: &[PSHMEM], cases: "tasks_3000", spans_hosts: false, with_mpich: false },
+    Script { bench: PYTHON, subject: "mpi_channels", folder: CHANNEL, packages: &[MPI_CHANNELS], cases: "stream_8,stream_65536", spans_hosts: false, with_mpich: false },
 ];
 
 impl Script {
     fn path(&self) -> String {
-        format!("bench/src/{}/measure_{}.py", self.bench, self.subject)
+        format!("bench/src/{}/measure_{}.py", self.folder, self.subject)
     }
 }
 
-/// The packages whose faults are shown beside ours, and what mpilock needs.
-const WITH_FAULTS: [&str; 5] = [
-    "mpilock==2.2.1",
-    PSHMEM,
-    MPI_CHANNELS,
-    "opentelemetry-api==1.45.2",
-    "typing_extensions",
-];
+/// The packages whose faults are shown beside ours, and what they need.
+const WITH_FAULTS: [&str; 5] = [MPILOCK, PSHMEM, MPI_CHANNELS, OPENTELEMETRY, TYPING];
 
 /// The feature that the benchmarks are built with for this MPI, or why there is none.
 pub fn feature(mpi: &Mpi) -> Result<&'static str> {
@@ -143,7 +160,8 @@ impl Peers<'_> {
     /// The benchmark itself, with MPI initialized for several threads.
     fn mpi_rma(&self, program: &Path) -> Result<PathBuf> {
         let own = ["--threads", "--subjects", MPI_RMA];
-        self.launch(MPI_RMA, program, own.map(OsString::from).to_vec())
+        let own = own.map(OsString::from).to_vec();
+        self.launch(MPI_RMA, program, own)
     }
 
     /// A program in Python.
@@ -155,18 +173,26 @@ impl Peers<'_> {
             script.with_mpich || self.tools.mpi.family != Family::Mpich,
             "it reads what it gets before the window is unlocked or flushed; with MPICH that is too early"
         );
-        let python = python(self.tools, script.package.as_slice())?;
+        let python = python_with(self.tools, script.packages)?;
+        if script.subject == OURS {
+            python::install(self.tools, &environment(self.tools), &[])?;
+        }
         let path = self.tools.workspace.root.join(script.path());
         // Without files of compiled code beside the programs.
-        self.launch(script.subject, &python, vec!["-B".into(), path.into()])
+        let mut args: Vec<OsString> = vec!["-B".into(), path.into()];
+        if !script.cases.is_empty() {
+            args.extend(["--cases".into(), script.cases.into()]);
+        }
+        let file = format!("{}-{}", script.folder, script.subject);
+        self.launch(&file, &python, args)
     }
 
-    /// Runs a program that writes the figures of a subject to a file, and returns that; the benchmark's arguments come after
-    /// its own, but for those that name subjects.
-    fn launch(&self, subject: &str, program: &Path, mut args: Vec<OsString>) -> Result<PathBuf> {
+    /// Runs a program that writes the figures of a subject to a file of this name, and returns that; the benchmark's arguments
+    /// come after its own, but for those that name subjects.
+    fn launch(&self, name: &str, program: &Path, mut args: Vec<OsString>) -> Result<PathBuf> {
         let target = self.tools.target();
         fs::create_dir_all(&target)?;
-        let file = target.join(format!("{subject}.json"));
+        let file = target.join(format!("{name}.json"));
         if file.exists() {
             fs::remove_file(&file)?;
         }
@@ -180,9 +206,14 @@ impl Peers<'_> {
     }
 }
 
-/// A Python that has these packages, in an environment for all of them.
-fn python(tools: &Toolbox<'_>, packages: &[&str]) -> Result<PathBuf> {
-    let dir = tools.target().join("python");
+/// The environment of all packages.
+fn environment(tools: &Toolbox<'_>) -> PathBuf {
+    tools.target().join("python")
+}
+
+/// A Python that has these packages, in the environment of all of them.
+fn python_with(tools: &Toolbox<'_>, packages: &[&str]) -> Result<PathBuf> {
+    let dir = environment(tools);
     wheels::add_mpi4py(&dir, |pip| tools.equip(pip))?;
     for packages in [&[NUMPY][..], packages] {
         // What pip has built before, it has built with any MPI.
@@ -213,7 +244,7 @@ impl PeerFaults {
         options.with_each_mpi(workspace, Need::Mpi, None, |tools| {
             let mut cargo = tools.cargo_for_ranks(1)?;
             cargo
-                .env("TEST_PEERS", python(&tools, &WITH_FAULTS)?)
+                .env("TEST_PEERS", python_with(&tools, &WITH_FAULTS)?)
                 .env("TEST_MPI_NAME", tools.mpi.to_string())
                 .args(["test", "--package", "mpisync-tests"])
                 .args(["--test", "faults", "--", "--write-peers"])

@@ -353,7 +353,7 @@ mod tests {
         assert!(Names::try_parse_from(["xtask", "heat", "lock"]).is_ok());
         let error = Names::try_parse_from(["xtask", "heat", "simulate"]).unwrap_err();
         let error = error.to_string();
-        let all = "[possible values: batch, channel, lock, region, sync]";
+        let all = "[possible values: batch, channel, lock, python, region, sync]";
         assert!(error.contains(all), "{error}");
         let error = Names::try_parse_from(["xtask", "wrong", "lock"]).unwrap_err();
         assert!(error.to_string().contains("quickstart"), "{error}");

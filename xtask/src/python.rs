@@ -1,7 +1,7 @@
 //! The package for Python: built with an MPI into an environment of its own, and tested on ranks.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -46,12 +46,13 @@ impl Python {
 /// Builds the package and runs its tests. Returns how many have passed.
 pub fn test(tools: &Toolbox<'_>, ranks: &[u32], names: &[String]) -> Result<usize> {
     let dir = tools.target().join("python-package");
-    wheels::add_mpi4py(&dir, |pip| tools.equip(pip))?;
-    for package in [NUMPY, MATURIN] {
-        wheels::add(&dir, &[package], &[], |_| ())?;
-    }
-    let package = tools.workspace.root.join("python");
-    install(tools, &dir, &package)?;
+    wheels::add_mpi4py(&dir, |pip| {
+        tools.equip(pip);
+        // Compiling it takes most of the time of this step; tests need no fast one.
+        pip.env("CFLAGS", "-O0");
+    })?;
+    wheels::add(&dir, &[NUMPY], &[], |_| ())?;
+    install(tools, &dir, &["--profile", "dev"])?;
     let mut tests = Command::new(dir.join("bin/python3"));
     tools.equip_for_ranks(&mut tests, 1)?;
     let family = tools.mpi.family;
@@ -63,7 +64,7 @@ pub fn test(tools: &Toolbox<'_>, ranks: &[u32], names: &[String]) -> Result<usiz
         // Without files of compiled code beside the tests.
         .args(["-B", "tests/harness.py", "--ranks", &ranks.join(",")])
         .args(names)
-        .current_dir(&package);
+        .current_dir(package(tools));
     let mut passed = 0;
     run_job(&mut tests, LIMIT, |line| {
         pass_on(line);
@@ -75,16 +76,23 @@ pub fn test(tools: &Toolbox<'_>, ranks: &[u32], names: &[String]) -> Result<usiz
     }
 }
 
-/// Builds the package, not optimized, and installs it into the environment `dir`.
-fn install(tools: &Toolbox<'_>, dir: &Path, package: &Path) -> Result<()> {
+/// The directory of the package.
+fn package(tools: &Toolbox<'_>) -> PathBuf {
+    tools.workspace.root.join("python")
+}
+
+/// Builds the package with these options of maturin, and installs it into the environment `dir`.
+pub fn install(tools: &Toolbox<'_>, dir: &Path, options: &[&str]) -> Result<()> {
+    wheels::add(dir, &[MATURIN], &[], |_| ())?;
     let wheels = dir.join("wheels");
     if wheels.exists() {
         fs::remove_dir_all(&wheels)?;
     }
     let mut maturin = Command::new(dir.join("bin/maturin"));
     tools.equip(&mut maturin);
-    maturin.args(["build", "--quiet", "--out"]).arg(&wheels);
-    maturin.env("VIRTUAL_ENV", dir).current_dir(package);
+    maturin.args(["build", "--quiet"]).args(options);
+    maturin.arg("--out").arg(&wheels);
+    maturin.env("VIRTUAL_ENV", dir).current_dir(package(tools));
     run(&mut maturin).context("maturin cannot build the package")?;
     let mut pip = Command::new(dir.join("bin/python3"));
     pip.args(["-m", "pip", "install", "--quiet", "--no-deps"])

@@ -11,16 +11,15 @@ import shutil
 import sys
 from pathlib import Path
 
-from mpi4py import MPI
 from pshmem import MPIBatch
 
 # For the modules that all Python programs share.
 sys.path.append(str(Path(__file__).resolve().parent.parent))
 
-from team import RANK, SIZE, WORLD, now, run
+from passes import one_pass, passes
+from team import RANK, SIZE, WORLD, run
 
 SMALL = (200, 1000, 3000)
-LIMIT = 5e9  # in nanoseconds; no further round begins after it
 
 CASES = [f"tasks_{tasks}{kind}" for kind in ("", "_dir", "_dir_nosync") for tasks in SMALL]
 if SIZE % 2 == 0:
@@ -43,7 +42,7 @@ def parent():
 
 
 def one_round(tasks, worker_size, root):
-    """Nanoseconds per task, from a barrier until every rank has found that no task is left. Collective."""
+    """Nanoseconds per task of a new batch. Collective."""
     files = {}
     if root:
         # Named as in mpisync.
@@ -54,16 +53,16 @@ def one_round(tasks, worker_size, root):
     if root and RANK == 0:
         os.sync()
     leads = batch.worker_rank == 0
-    taken = 0
-    WORLD.Barrier()
-    begin = now()
-    while (task := batch.next_task()) is not None:
-        taken += 1
-        if leads:
-            batch.set_task_state(task, MPIBatch.DONE)
-    end = now()
-    took = WORLD.allreduce(end, MPI.MAX) - WORLD.allreduce(begin, MPI.MIN)
-    assert WORLD.allreduce(taken) == tasks * worker_size, "tasks were lost, or given twice"
+
+    def take_all():
+        taken = 0
+        while (task := batch.next_task()) is not None:
+            taken += 1
+            if leads:
+                batch.set_task_state(task, MPIBatch.DONE)
+        return taken
+
+    took = one_pass(tasks, worker_size, take_all)
     if RANK == 0:
         states = [batch.get_task_state(task) for task in range(tasks)]
         assert states == [MPIBatch.DONE] * tasks, "tasks are not done"
@@ -73,24 +72,16 @@ def one_round(tasks, worker_size, root):
         shutil.rmtree(root)
         os.sync()
     WORLD.Barrier()
-    return took / tasks
+    return took
 
 
 @functools.cache
 def rounds_of(tasks, worker_size, has_files, rounds):
-    """All rounds. The first is not counted, unless it takes all the available time. Collective."""
+    """All rounds. Collective."""
     root = None
     if has_files:
         root = parent() / f"pshmem-bench-batch-{WORLD.bcast(os.getpid())}"
-    begin = now()
-    figures = []
-    for lap in range(1 + rounds):
-        if lap > 0 and WORLD.allreduce(now() - begin, MPI.MAX) >= LIMIT:
-            break
-        if lap == 1:
-            figures.clear()
-        figures.append(one_round(tasks, worker_size, root))
-    return figures
+    return passes(lambda: one_round(tasks, worker_size, root), rounds)
 
 
 def measure(case, rounds):

@@ -59,33 +59,73 @@ class Shared:
 
 def excluding(acquire, release, alone, rounds):
     """Rounds in which one rank or all acquire and release a lock. Collective."""
+
+    def operation_on(number):
+        def operation():
+            acquire()
+            number[0] += 1
+            release()
+
+        return operation
+
+    def hold(section):
+        acquire()
+        section()
+        release()
+
+    return exclusive(operation_on, hold, alone, rounds)
+
+
+def excluding_in_blocks(lock, alone, rounds):
+    """The same for a lock that is held in a `with` block of what `lock` returns. Collective."""
+
+    def operation_on(number):
+        def operation():
+            with lock():
+                number[0] += 1
+
+        return operation
+
+    def hold(section):
+        with lock():
+            section()
+
+    return exclusive(operation_on, hold, alone, rounds)
+
+
+def exclusive(operation_on, hold, alone, rounds):
+    """Rounds of an operation that increments a shared number under a lock. Collective.
+
+    `operation_on` makes it for a number, and `hold` calls a function under the lock.
+    """
     shared = Shared()
     number = shared.number
-
-    def operation():
-        acquire()
-        number[0] += 1
-        release()
+    operation = operation_on(number)
 
     def one_round():
         number[0] = 0
-        begin = start()
-        if alone and RANK != LONE_RANK:
-            sit_out(begin + ROUND)
-            laps = 0, begin
-        else:
-            laps = repeat_until(begin + ROUND, operation)
-        operations, figure = tally(begin, *laps)
+        operations, figure = lone_or_all(operation, alone)
         counted = WORLD.allreduce(number[0] if HOST.Get_rank() == 0 else 0)
         assert counted == operations, "ranks were not excluded"
         if not alone:
-            check_exclusion(acquire, release)
+            check_exclusion(hold)
         return figure
 
     # The first round is not counted.
     figures = [one_round() for _ in range(1 + rounds)][1:]
     shared.close()
     return figures
+
+
+def lone_or_all(operation, alone):
+    """A round in which one rank or all repeat an operation. Their operations and the figure. Collective."""
+    begin = start()
+    if alone and RANK != LONE_RANK:
+        sit_out(begin + ROUND)
+        laps = 0, begin
+    else:
+        laps = repeat_until(begin + ROUND, operation)
+    return tally(begin, *laps)
 
 
 def counting(take, rounds):
@@ -136,13 +176,11 @@ def stay():
     return came, now()
 
 
-def check_exclusion(acquire, release):
+def check_exclusion(hold):
     """Checks that no rank enters its section before another one has left, also over several hosts. Collective."""
     stays = []
     for _ in range(CHECKED):
-        acquire()
-        stays.append(stay())
-        release()
+        hold(lambda: stays.append(stay()))
     stays = sorted(each for rank in WORLD.allgather(stays) for each in rank)
     moments = [moment for each in stays for moment in each]
     assert moments == sorted(moments), "ranks were not excluded"

@@ -224,7 +224,6 @@ impl Test {
     }
 
     /// Runs these test targets of the workspace, or those that need no ranks, with the arguments that follow `--`.
-    ///
     fn targets(
         &self,
         cargo: Command,
