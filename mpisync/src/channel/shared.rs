@@ -163,8 +163,22 @@ impl<T: Message + ?Sized> Shared<T> {
         limit: Limit,
     ) -> Result<Putting<'_, Slots<T>>, ChannelError> {
         self.check_usable()?;
+        match self.puts().try_put(most) {
+            Ok(putting) => Ok(putting),
+            // Out of line: what the error needs would keep the slots of all calls in memory, not in
+            // registers.
+            Err(_) => self.wait_for_slots(most, limit, Location::caller()),
+        }
+    }
+
+    #[inline(never)]
+    fn wait_for_slots(
+        &self,
+        most: usize,
+        limit: Limit,
+        location: &'static Location<'static>,
+    ) -> Result<Putting<'_, Slots<T>>, ChannelError> {
         let queue = self.puts();
-        let location = Location::caller();
         let end = OtherEnd {
             shared: self,
             end: NO_CONSUMER,
@@ -187,7 +201,19 @@ impl<T: Message + ?Sized> Shared<T> {
         limit: Limit,
     ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
         self.check_usable()?;
-        let location = Location::caller();
+        match self.takes.try_take(most) {
+            Some(taking) => Ok(Some(taking)),
+            None => self.wait_for_messages(most, limit, Location::caller()),
+        }
+    }
+
+    #[inline(never)]
+    fn wait_for_messages(
+        &self,
+        most: usize,
+        limit: Limit,
+        location: &'static Location<'static>,
+    ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
         let end = OtherEnd {
             shared: self,
             end: NO_PRODUCER,
