@@ -16,9 +16,15 @@ use std::time::{Duration, Instant};
 
 use launcher::processes;
 
-/// The numbers of ranks: from one, to more than there may be cores.
-const DIFFERENT_RANKS: [usize; 5] = [1, 2, 3, 4, 8];
 const RANKS: usize = 4;
+
+/// The numbers of ranks: from one to more than there may be cores, or only the one in `TEST_RANKS`.
+fn different_ranks() -> Vec<usize> {
+    match env::var("TEST_RANKS") {
+        Ok(ranks) => vec![ranks.parse().expect("TEST_RANKS is a number")],
+        Err(_) => vec![1, 2, 3, 4, 8],
+    }
+}
 
 #[test]
 fn quickstart() {
@@ -59,7 +65,7 @@ fn writes_datasets(example: &Example) {
 #[test]
 fn shared_table() {
     let example = example!("shared_table");
-    for ranks in DIFFERENT_RANKS {
+    for ranks in different_ranks() {
         let file = fresh("table.csv");
         let expected = format!("verified: {} rows in {file}", ranks * 200);
         example.ends_with_on(ranks, expected, &[&file], "");
@@ -97,7 +103,7 @@ fn heat() {
         let expected = format!(
             "verified: {size} x {size} cells are bit for bit those of a serial run; their mean is {mean}"
         );
-        for ranks in DIFFERENT_RANKS {
+        for ranks in different_ranks() {
             let frames = fresh("frames");
             example.ends_with_on(ranks, &expected, &["--frames", &frames], &words);
             assert_eq!(pictures_in(&frames), pictures, "pictures of {ranks} ranks");
@@ -158,7 +164,7 @@ fn parameter_sweep_goes_on_after_it_was_killed() {
 #[test]
 fn parameter_sweep_with_a_task_that_fails() {
     let example = example!("parameter_sweep");
-    for ranks in DIFFERENT_RANKS {
+    for ranks in different_ranks() {
         let sweep = fresh("sweep");
         let verified = |count| format!("verified: {count} datasets in {sweep}/results.h5");
         for (words, expected) in [
@@ -232,7 +238,7 @@ impl Example {
 
     /// The same on different numbers of ranks.
     fn ends_with<D: Display>(&self, expected: impl Fn(usize) -> D, paths: &[&str], words: &str) {
-        for ranks in DIFFERENT_RANKS {
+        for ranks in different_ranks() {
             self.ends_with_on(ranks, expected(ranks), paths, words);
         }
     }

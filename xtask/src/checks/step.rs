@@ -25,6 +25,13 @@ const ALL: &str = "--workspace";
 /// The test targets with `test = false`, which cargo does not count among all targets.
 const BY_NAME_ONLY: &str = "--test attribute --test examples --test faults --test programs --test ranks --test reports --test ui";
 
+/// Models of three ranks that take half a minute or longer each, with one preemption.
+const LONG_MODELS: [&str; 3] = [
+    "loom::an_impatient_reader_and_an_impatient_writer",
+    "loom::bias::a_reader_and_two_writers",
+    "loom::bias::two_readers_and_a_writer",
+];
+
 /// The published packages for tests of users. They are documented apart from the library, whose features they fix.
 const FOR_TESTS: &str = "-p mpisync-test -p mpisync-test-macros -p mpisync-launcher";
 
@@ -95,12 +102,20 @@ impl Test {
                 let mut cargo = workspace.cargo();
                 cargo.env("CARGO_TARGET_DIR", workspace.target.join("loom"));
                 cargo.env("RUSTFLAGS", "--cfg loom");
+                let mut skip = Vec::new();
                 if !self.is_whole(Step::Loom) {
                     // Each model has a bound of its own, which is mostly two: minutes in place of seconds.
                     cargo.env("LOOM_MAX_PREEMPTIONS", "1");
+                    skip.push("--".to_owned());
+                    skip.extend(
+                        LONG_MODELS
+                            .iter()
+                            .flat_map(|name| ["--skip", name])
+                            .map(String::from),
+                    );
                 }
                 let arguments = "--release -p mpisync --no-default-features --lib loom";
-                self.tests(cargo, arguments, &[])
+                self.tests(cargo, arguments, &skip)
             }
             Step::Ui => self.targets(tools.cargo(), tools, &["ui"], &[]),
             Step::Ranks => {
@@ -129,6 +144,9 @@ impl Test {
                 let programs = self.targets(programs, tools, &["programs"], &[])?;
                 let mut examples = tools.cargo_for_ranks(1)?;
                 examples.env("RUST_TEST_THREADS", "1");
+                if !is_first(tools) && !self.is_whole(Step::Examples) {
+                    examples.env("TEST_RANKS", "4");
+                }
                 Ok(programs + self.targets(examples, tools, &["examples"], &[])?)
             }
             Step::Python if !(wheels::has_pip() && wheels::has_headers()) => {
