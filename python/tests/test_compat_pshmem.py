@@ -145,9 +145,13 @@ def death_of_the_first_rank_of_a_worker_is_an_exception(comm: Any) -> None:
     comm.Barrier()
     if comm.rank == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    # The states of the tasks are at rank 0: without its host, no worker gets one.
-    if comm.rank == 1 or ON_NODES:
+    if comm.rank == 1 or comm.rank == 2 and ON_NODES:
+        # The states of the tasks are on the host of rank 0.
         with raises_at_death(0, mpisync.RankDied, rank=0):
+            batch.next_task()
+    elif ON_NODES:
+        # Rank 2, the first rank of this worker, has got the exception.
+        with raises(mpisync.RankFailed, rank=0):
             batch.next_task()
     else:
         assert batch.next_task() == 0
