@@ -25,6 +25,7 @@ impl Arguments<'_> {
     ///
     /// # Errors
     /// Those of an object.
+    #[track_caller]
     pub fn make(self) -> Result<ByteChannel, Failure> {
         let channel = match self.comm {
             Some(comm) => RemoteChannel::slices_builder(comm, self.capacity, self.message_size)

@@ -3,6 +3,7 @@
 use crate::argument::{Out, text};
 use crate::handle::Object;
 use mpi::ffi::MPI_Comm;
+use mpisync::__private::find_places_by;
 use mpisync_bindings::comm::{Borrowed, borrow};
 use mpisync_bindings::failure::Failure;
 use std::ffi::c_char;
@@ -27,6 +28,8 @@ pub unsafe fn creation<'a, T: Object>(
     name: *const c_char,
     handle: *mut *mut T::Opaque,
 ) -> Result<Creation<'a, T>, Failure> {
+    // Where the program calls is not known. An object belongs to the thread that makes it.
+    find_places_by(|| None);
     // SAFETY: the caller promises what these need.
     unsafe {
         Ok(Creation {

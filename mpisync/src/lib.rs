@@ -243,7 +243,7 @@ pub mod __private {
     pub use crate::collective::fenced::{
         FencedError, agree, agree_on, failed, outcome, share, share_vec, write_alone,
     };
-    pub use crate::location::Function;
+    pub use crate::location::{Function, find_places_by};
     pub use crate::plain::{Shape, field_is};
     #[cfg(feature = "region")]
     pub use crate::region::macros::{update, update_on};

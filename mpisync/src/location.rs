@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A place in the source code of the program of this rank or of another rank.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -32,6 +33,39 @@ impl Place {
 impl From<&Location<'_>> for Place {
     fn from(location: &Location<'_>) -> Self {
         Place::new(location.file().to_owned(), location.line())
+    }
+}
+
+/// Finds the place of a call in a program of another language, file and line.
+type FindPlace = fn() -> Option<(&'static str, u32)>;
+
+thread_local! {
+    /// How the calls of this thread find their places; None in a program in Rust.
+    static FIND_PLACE: Cell<Option<FindPlace>> = const { Cell::new(None) };
+}
+
+/// Whether a thread of this process runs a program of another language.
+static HAS_OTHER_LANGUAGE: AtomicBool = AtomicBool::new(false);
+
+/// For a package that other languages call: says that this thread runs a program of another language, and how the place of
+/// a call in it is found. Otherwise reports would name places in that package.
+///
+/// `find` is called by the thread that calls, once a long wait. It returns `None` where the place is not known.
+pub fn find_places_by(find: FindPlace) {
+    FIND_PLACE.set(Some(find));
+    HAS_OTHER_LANGUAGE.store(true, Ordering::Relaxed);
+}
+
+/// Whether the callers of this library are no places in the program.
+pub(crate) fn is_in_other_language() -> bool {
+    HAS_OTHER_LANGUAGE.load(Ordering::Relaxed)
+}
+
+/// The place in the program of this thread's call, which Rust knows as `place`.
+pub(crate) fn in_program(place: Option<(&str, u32)>) -> Option<(&str, u32)> {
+    match FIND_PLACE.get() {
+        Some(find) => find(),
+        None => place,
     }
 }
 

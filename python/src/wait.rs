@@ -1,6 +1,7 @@
 //! Calls that may wait: without the interpreter lock, and with an ear for signals.
 
 use crate::errors::misuse;
+use crate::site;
 use mpisync_bindings::failure::{Failure, Kind, catch};
 use pyo3::intern;
 use pyo3::prelude::*;
@@ -43,11 +44,13 @@ pub fn check_not_in_wait(py: Python<'_>) -> PyResult<()> {
     ))
 }
 
-/// Lets the waits of this thread run the handlers of signals, if it is the main thread: Python runs them there only.
+/// Lets reports of the waits of this thread name places in the program, and its waits run the handlers of signals, if it is
+/// the main thread: Python runs them there only.
 fn prepare_thread(py: Python<'_>) -> PyResult<()> {
     if IS_PREPARED.get() {
         return Ok(());
     }
+    mpisync::__private::find_places_by(site::of_program);
     let threading = py.import(intern!(py, "threading"))?;
     let main = threading.call_method0(intern!(py, "main_thread"))?;
     let current = threading.call_method0(intern!(py, "current_thread"))?;

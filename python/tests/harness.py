@@ -5,7 +5,7 @@ ranks share a job, in which they run one after the other; those that kill a rank
 how each case has ended into a file of its own, because what it prints may be lost with the job.
 
 `TEST_MPIEXEC` has the launcher, a word a line; `TEST_SURVIVAL` the options with which it lets a job go on when a rank
-dies, and `TEST_SURVIVAL_WRAPPER` the words before the program that do.
+dies, and `TEST_SURVIVAL_WRAPPER` the words before the program that do. With `MPISYNC_NODE=rank` each rank is a node of its own.
 """
 
 from __future__ import annotations
@@ -15,8 +15,6 @@ import contextlib
 import faulthandler
 import importlib
 import os
-import signal
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,8 @@ import traceback
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Optional, Tuple, Type
+
+import jobs
 
 HERE = Path(__file__).resolve().parent
 #: How long a case may take, in seconds, and a job beside its cases.
@@ -85,6 +85,20 @@ def raises(error: Type[BaseException], **attributes: Any) -> Iterator[List[BaseE
     raise AssertionError(f"no {error.__name__} was raised")
 
 
+#: Whether each rank is a node of its own.
+ON_NODES = os.environ.get("MPISYNC_NODE") == "rank"
+
+
+def raises_at_death(dead: int, error: Type[BaseException], **attributes: Any) -> Any:
+    """`raises`, for what follows the death of a rank. If that was alone on its node, none is left there to tell, and the others
+    find a host that does not answer."""
+    if not ON_NODES:
+        return raises(error, **attributes)
+    from mpisync import HostSilent
+
+    return raises(HostSilent, rank=dead)
+
+
 def load() -> None:
     """Loads all files of tests, with this module under its name."""
     sys.modules.setdefault("harness", sys.modules[__name__])
@@ -133,40 +147,21 @@ def run_cases(names: List[str], records: Path) -> None:
         os._exit(0)
 
 
-def words(variable: str) -> List[str]:
-    return [word for word in os.environ.get(variable, "").split("\n") if word]
-
-
 def start_job(cases: List[Case], ranks: int) -> Tuple[List[str], str]:
     """Runs cases in a job. Returns what has gone wrong, and the job's output."""
     names = [one.name for one in cases]
     dies = cases[0].dies if cases[0].alone else ()
     command = [sys.executable, "-B", str(HERE / "harness.py"), "--job"]
     if ranks > 0:
-        launcher = words("TEST_MPIEXEC") or ["mpiexec"]
-        survival = words("TEST_SURVIVAL") if dies else []
-        wrapper = words("TEST_SURVIVAL_WRAPPER") if dies else []
-        command = [*launcher, *survival, "-n", str(ranks), *wrapper, *command]
+        survival = jobs.words("TEST_SURVIVAL") if dies else []
+        wrapper = jobs.words("TEST_SURVIVAL_WRAPPER") if dies else []
+        command = [*jobs.launcher(), *survival, "-n", str(ranks), *wrapper, *command]
     with tempfile.TemporaryDirectory(prefix="mpisync-") as records:
         env = {**os.environ, "TEST_RANKS": str(ranks)}
         for one in cases:
             env.update(one.env)
-        process = subprocess.Popen(
-            [*command, records, *names],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=env,
-            start_new_session=True,
-        )
-        wrong = []
-        try:
-            output, _ = process.communicate(timeout=JOB_LIMIT + CASE_LIMIT * len(cases))
-        except subprocess.TimeoutExpired:
-            wrong.append("the job took too long")
-            os.killpg(process.pid, signal.SIGKILL)
-            output, _ = process.communicate()
+        job = jobs.run([*command, records, *names], JOB_LIMIT + CASE_LIMIT * len(cases), env=env)
+        wrong = ["the job took too long"] if job.status is None else []
         for rank in range(max(ranks, 1)):
             file = Path(records, str(rank))
             lines = file.read_text().splitlines() if file.exists() else []
@@ -179,9 +174,9 @@ def start_job(cases: List[Case], ranks: int) -> Tuple[List[str], str]:
                     wrong.append(f"{name} has not ended on rank {rank}")
             if left and not wrong:
                 wrong.append(f"rank {rank} has not begun {left[0]}")
-        if process.returncode != 0 and not dies and not wrong:
-            wrong.append(f"the job ended with {process.returncode}")
-        return wrong, output
+        if job.status != 0 and not dies and not wrong:
+            wrong.append(f"the job ended with {job.status}")
+        return wrong, job.output
 
 
 def main() -> int:
@@ -197,9 +192,9 @@ def main() -> int:
     for ranks in map(int, arguments.ranks.split(",")):
         cases = [one for one in chosen if ranks in one.ranks]
         shared = [one for one in cases if not one.alone]
-        jobs = [shared] if shared else []
-        jobs += [[one] for one in cases if one.alone]
-        for job in jobs:
+        planned = [shared] if shared else []
+        planned += [[one] for one in cases if one.alone]
+        for job in planned:
             title = job[0].name if job[0].alone else f"{len(job)} tests"
             if arguments.list:
                 print(ranks, *(one.name for one in job))

@@ -9,7 +9,7 @@ import time
 from typing import Any
 
 import mpisync
-from harness import case, raises
+from harness import case, raises, raises_at_death
 
 
 def _module() -> Any:
@@ -111,7 +111,7 @@ def object_that_cannot_be_pickled_is_an_exception_on_all_ranks(comm: Any) -> Non
 def death_in_single_write_is_an_exception(comm: Any) -> None:
     ctrl = _module().sync(comm)
     comm.Barrier()
-    with raises(mpisync.RankDied, rank=0):
+    with raises_at_death(0, mpisync.RankDied, rank=0):
         with ctrl.single_write() as fence:
             fence.guard()
             os.kill(os.getpid(), signal.SIGKILL)

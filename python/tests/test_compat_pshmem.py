@@ -8,7 +8,7 @@ import tempfile
 from typing import Any
 
 import mpisync
-from harness import case, raises
+from harness import ON_NODES, case, raises, raises_at_death
 
 
 def _module() -> Any:
@@ -93,7 +93,7 @@ def death_before_a_set_is_an_exception(comm: Any) -> None:
     comm.Barrier()
     if comm.rank == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    with raises(mpisync.RankDied, rank=0):
+    with raises_at_death(0, mpisync.RankDied, rank=0):
         shared.set(np.zeros(3), fromrank=1)
 
 
@@ -106,7 +106,7 @@ def death_with_the_lock_is_an_exception(comm: Any) -> None:
         comm.Barrier()
         os.kill(os.getpid(), signal.SIGKILL)
     comm.Barrier()
-    with raises(mpisync.Poisoned, rank=1):
+    with raises_at_death(1, mpisync.Poisoned, rank=1):
         lock.lock()
 
 
@@ -145,8 +145,13 @@ def death_of_the_first_rank_of_a_worker_is_an_exception(comm: Any) -> None:
     comm.Barrier()
     if comm.rank == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    if comm.rank == 1:
-        with raises(mpisync.RankDied, rank=0):
+    if comm.rank == 1 or comm.rank == 2 and ON_NODES:
+        # The states of the tasks are on the host of rank 0.
+        with raises_at_death(0, mpisync.RankDied, rank=0):
+            batch.next_task()
+    elif ON_NODES:
+        # Rank 2, the first rank of this worker, has got the exception.
+        with raises(mpisync.RankFailed, rank=0):
             batch.next_task()
     else:
         assert batch.next_task() == 0

@@ -8,7 +8,7 @@ import time
 from typing import Any
 
 import mpisync
-from harness import case, raises
+from harness import case, raises, raises_at_death
 
 
 def _module() -> Any:
@@ -89,7 +89,7 @@ def death_with_the_mutex_is_an_exception(comm: Any) -> None:
         comm.Barrier()
         os.kill(os.getpid(), signal.SIGKILL)
     comm.Barrier()
-    with raises(mpisync.Poisoned, rank=0):
+    with raises_at_death(0, mpisync.Poisoned, rank=0):
         mutex.acquire()
     assert not mutex.locked()
 
@@ -100,6 +100,6 @@ def death_of_the_only_rank_that_could_notify_is_an_exception(comm: Any) -> None:
     comm.Barrier()
     if comm.rank == 0:
         os.kill(os.getpid(), signal.SIGKILL)
-    with raises(mpisync.Deadlock):
+    with raises_at_death(0, mpisync.Deadlock):
         with condition:
             condition.wait()

@@ -95,6 +95,9 @@ def ctrl_c_ends_a_creation(comm):
     if comm.rank == 1:
         comm.Barrier()
         assert interrupted(lambda: mpisync.sync(comm)) < SOON
+        # The other rank may still be in the first try.
+        with raises(mpisync.CreationError):
+            mpisync.sync(comm)
         comm.Barrier()
     else:
         comm.Barrier()

@@ -189,12 +189,20 @@ pub enum CreateError {
         missing: Vec<i32>,
     },
     /// The function that the program has set by [`interrupt_waits`](crate::interrupt_waits) has ended the
-    /// wait for the other ranks. No object can be made on the communicator any more.
+    /// wait for the other ranks. No object can be made on the communicator any more: further tries are
+    /// [`InterruptedBefore`](Self::InterruptedBefore).
     #[error(
         "the wait for the other ranks was interrupted, as the program has asked by `interrupt_waits`; no object can be made on the \
          communicator any more"
     )]
     Interrupted,
+    /// This rank was interrupted while it made an earlier object of the communicator, see
+    /// [`Interrupted`](Self::Interrupted). The other ranks may still be in that call.
+    #[error(
+        "this rank was interrupted while it made an earlier object of the communicator, in which the other ranks may still be; make \
+         objects on another communicator, or end the program"
+    )]
+    InterruptedBefore,
     /// No object was made on the communicator, so its ranks do not know of each other who lives.
     #[error(
         "no object was made on the communicator, so its ranks do not know who is left; make one before a rank can die"

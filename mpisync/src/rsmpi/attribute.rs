@@ -1,4 +1,4 @@
-//! Attributes: the [`Context`] of a communicator, and the callback of `MPI_Finalize`.
+//! Attributes: the [`Context`] of a communicator, or why it has none, and the callback of `MPI_Finalize`.
 
 use crate::error::CreateError;
 use crate::rsmpi::comm::check;
@@ -43,7 +43,7 @@ fn key() -> Result<c_int, CreateError> {
     if let Some(&key) = KEY.get() {
         return Ok(key);
     }
-    let key = new_key(forget_context)?;
+    let key = new_key(forget)?;
     // The callback of an attribute of MPI_COMM_SELF is the first thing that MPI_Finalize runs (MPI
     // 4.1, 11.2.4).
     let at_end = new_key(note_end)?;
@@ -77,9 +77,17 @@ fn new_key(delete: Delete) -> Result<c_int, CreateError> {
     Ok(key)
 }
 
+/// What mpisync keeps of a communicator: its context, or why this rank can make no object on it.
+pub(super) type Kept = Result<Arc<Context>, CreateError>;
+
 /// The context of `comm`, if it has one. All ranks have one or none has, because it is set
 /// collectively.
 pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, CreateError> {
+    Ok(kept(comm)?.and_then(Result::ok))
+}
+
+/// What is kept of `comm`; nothing before its first object.
+pub(super) fn kept(comm: ffi::MPI_Comm) -> Result<Option<Kept>, CreateError> {
     let mut value: *mut c_void = std::ptr::null_mut();
     let mut found = 0;
     // SAFETY: the attribute's value is a pointer, and the call requires a pointer to a pointer.
@@ -88,20 +96,17 @@ pub(super) fn context(comm: ffi::MPI_Comm) -> Result<Option<Arc<Context>>, Creat
     if found == 0 {
         return Ok(None);
     }
-    let context = value.cast::<Context>().cast_const();
-    // SAFETY: the value under this key comes from `Arc::into_raw` in `set_context`, and the
-    // communicator still holds that share, so a further one may be taken.
-    unsafe {
-        Arc::increment_strong_count(context);
-        Ok(Some(Arc::from_raw(context)))
-    }
+    // SAFETY: the value under this key comes from `Box::into_raw` in `keep`, which is called once for a communicator, and
+    // nobody changes it. It is dropped when the communicator is freed, which the caller of this function borrows.
+    let kept = unsafe { &*value.cast::<Kept>().cast_const() };
+    Ok(Some(kept.clone()))
 }
 
-/// Makes `comm` an owner of `context` until it is freed.
-pub(super) fn set_context(comm: ffi::MPI_Comm, context: &Arc<Context>) -> Result<(), CreateError> {
-    let share = Arc::into_raw(Arc::clone(context));
-    // SAFETY: `forget_context` takes the share back when the communicator is freed.
-    let code = unsafe { ffi::MPI_Comm_set_attr(comm, key()?, share.cast_mut().cast::<c_void>()) };
+/// Makes `comm`, of which nothing is kept yet, an owner of `kept` until it is freed.
+pub(super) fn keep(comm: ffi::MPI_Comm, kept: Kept) -> Result<(), CreateError> {
+    let value = Box::into_raw(Box::new(kept));
+    // SAFETY: `forget` takes the box back when the communicator is freed.
+    let code = unsafe { ffi::MPI_Comm_set_attr(comm, key()?, value.cast::<c_void>()) };
     check("MPI_Comm_set_attr", code)
 }
 
@@ -119,14 +124,14 @@ unsafe extern "C" fn do_not_copy(
     0
 }
 
-unsafe extern "C" fn forget_context(
+unsafe extern "C" fn forget(
     _comm: ffi::MPI_Comm,
     _key: c_int,
     value: *mut c_void,
     _extra: *mut c_void,
 ) -> c_int {
-    // SAFETY: the share that `set_context` gave, taken back once.
-    drop(unsafe { Arc::from_raw(value.cast::<Context>().cast_const()) });
+    // SAFETY: the box of `keep`, taken back once.
+    drop(unsafe { Box::from_raw(value.cast::<Kept>()) });
     0
 }
 

@@ -59,8 +59,9 @@ impl OwnComm {
     /// Duplicates `comm`; collective.
     pub(super) fn duplicate(
         comm: &impl Communicator,
-        waiting: Waiting,
+        waiting: impl Into<Arc<Waiting>>,
     ) -> Result<Self, CreateError> {
+        let waiting = waiting.into();
         Self::free_retired();
         let arrivals = Arrivals::begin(comm)?;
         // On the heap, where it stays if the call does not complete.
@@ -77,7 +78,7 @@ impl OwnComm {
             raw,
             rank: comm.rank(),
             size: comm.size(),
-            waiting: Arc::new(waiting),
+            waiting,
         };
         // SAFETY: the new communicator, which is valid; the handler is MPI's own.
         let code = unsafe { ffi::MPI_Comm_set_errhandler(raw, ffi::RSMPI_ERRORS_RETURN) };

@@ -53,7 +53,7 @@ impl Waiting {
             domain.segment().begin_creation();
         }
         *lock(&self.limit) = limit;
-        self.failure().map_or(Ok(()), Err)
+        self.refusal().map_or(Ok(()), Err)
     }
 
     /// Lets `domain` tell which ranks are alive. It has to outlive the calls.
@@ -65,6 +65,14 @@ impl Waiting {
     /// Why an earlier call has not completed.
     pub(super) fn failure(&self) -> Option<CreateError> {
         self.failure.get().cloned()
+    }
+
+    /// Why no further creation can begin, after an earlier call has not completed.
+    pub(super) fn refusal(&self) -> Option<CreateError> {
+        self.failure().map(|failure| match failure {
+            CreateError::Interrupted => CreateError::InterruptedBefore,
+            failure => failure,
+        })
     }
 
     /// Waits until a request that has `begun` is complete. After an error MPI may still use its

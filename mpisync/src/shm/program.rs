@@ -6,6 +6,7 @@
 //! distance of a place to it is the same in all of them.
 
 use crate::fingerprint::fingerprint;
+use crate::location;
 use crate::shm::domain::Domain;
 use crate::shm::system;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -83,7 +84,7 @@ impl HeldAt {
         self.0.store(address as u64, Ordering::Relaxed);
     }
 
-    /// The place, if `local_rank` has stored it and runs the same executable as this process.
+    /// The place, if `local_rank` has stored it and runs the same executable as this process, which is a program in Rust.
     pub(crate) fn get(
         &self,
         domain: &Domain,
@@ -93,7 +94,7 @@ impl HeldAt {
         let program = Program::this()?;
         let member = domain.segment().member(local_rank);
         let is_same = member.program.load(Ordering::Acquire) == program.identity;
-        if address == 0 || !is_same {
+        if address == 0 || !is_same || location::is_in_other_language() {
             return None;
         }
         program.place(address, member.anchor.load(Ordering::Relaxed))

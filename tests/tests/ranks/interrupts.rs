@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+use mpi::topology::SimpleCommunicator;
 use mpi::traits::*;
 use mpisync::batch::BatchError;
 use mpisync::sync::{BarrierError, SemaphoreError, TurnError};
@@ -228,10 +229,26 @@ fn short_waits_ask_nobody(job: &Job) {
     interrupt_waits(None);
 }
 
+/// Makes an object alone, is interrupted, and cannot make one afterwards.
+fn interrupted_in_creation(comm: &SimpleCommunicator) {
+    let error = interrupted(|| Mutex::new(comm).map(drop));
+    assert!(matches!(error, CreateError::Interrupted), "{error}");
+    for _ in 0..2 {
+        let start = Instant::now();
+        let error = Mutex::new(comm).map(drop).unwrap_err();
+        assert!(matches!(error, CreateError::InterruptedBefore), "{error}");
+        assert!(start.elapsed() < SOON);
+    }
+}
+
 fn a_creation_is_interrupted(job: &Job) {
+    let (first, later) = (job.world.duplicate(), job.world.duplicate());
+    let mutex = Mutex::new(&later).unwrap();
     if job.rank == 1 {
-        let error = interrupted(|| Mutex::new(&job.world).map(drop));
-        assert!(matches!(error, CreateError::Interrupted), "{error}");
+        interrupted_in_creation(&first);
+        interrupted_in_creation(&later);
     }
     job.world.barrier();
+    // Calls that were given up are still in MPI.
+    std::mem::forget((mutex, first, later));
 }

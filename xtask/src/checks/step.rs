@@ -11,7 +11,7 @@ use crate::hdf5::Hdf5;
 use crate::launch::Toolbox;
 use crate::peers;
 use crate::process::{pass_on, run, run_job, say};
-use crate::python;
+use crate::python::Package;
 use crate::setup::Machine;
 use crate::wheels;
 
@@ -153,9 +153,8 @@ impl Test {
                 say("left out: Python 3 has no pip, or no headers to build mpi4py with");
                 Ok(0)
             }
-            Step::Python if is_first(tools) || self.is_whole(Step::Python) => {
-                python::test(tools, &[0, 1, 2, 4], &[])
-            }
+            Step::Python if self.is_whole(Step::Python) => Package::install(tools)?.test_all(),
+            Step::Python if is_first(tools) => Package::install(tools)?.test_briefly(),
             Step::Python => {
                 say("left out: without --thorough, only the first MPI runs it");
                 Ok(0)

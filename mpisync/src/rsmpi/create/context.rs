@@ -24,11 +24,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Makes the context of `comm` and attaches it to `comm`. Collective.
+///
+/// A rank that gives up leaves a call of MPI behind, in which the others may still arrive. Were it to begin anew, they
+/// would be in different calls, and all would wait. So the communicator keeps the reason instead.
 pub(super) fn new(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
 ) -> Result<Arc<Context>, CreateError> {
-    let all = OwnComm::duplicate(comm, Waiting::new(comm, arguments.create_limit()))?;
+    let waiting = Arc::new(Waiting::new(comm, arguments.create_limit()));
+    let made = make(comm, arguments, &waiting);
+    match (&made, waiting.refusal()) {
+        (Ok(context), _) => attribute::keep(comm.as_raw(), Ok(Arc::clone(context)))?,
+        (Err(_), Some(refusal)) => attribute::keep(comm.as_raw(), Err(refusal))?,
+        // All ranks have agreed on the error.
+        (Err(_), None) => {}
+    }
+    made
+}
+
+fn make(
+    comm: &impl Communicator,
+    arguments: &CreationArguments<'_>,
+    waiting: &Arc<Waiting>,
+) -> Result<Arc<Context>, CreateError> {
+    let all = OwnComm::duplicate(comm, Arc::clone(waiting))?;
     let threads = all_have_threads(&all)?;
     let wanted = Wanted::of_rank_0(&all, &arguments.asked)?;
     let Node {
@@ -62,7 +81,6 @@ pub(super) fn new(
     context.all().waiting().watch(context.domain());
     let context = Arc::new(context);
     context::register(&context);
-    attribute::set_context(comm.as_raw(), &context)?;
     Ok(context)
 }
 

@@ -36,8 +36,8 @@ fn context_of(
     comm: &impl Communicator,
     arguments: &CreationArguments<'_>,
 ) -> Result<Arc<Context>, CreateError> {
-    let context = match attribute::context(comm.as_raw())? {
-        Some(context) => context,
+    let context = match attribute::kept(comm.as_raw())? {
+        Some(kept) => kept?,
         None => context::new(comm, arguments)?,
     };
     context.all().waiting().begin(arguments.create_limit())?;

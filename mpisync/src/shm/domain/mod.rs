@@ -5,6 +5,7 @@ mod calls;
 mod lives;
 mod threads;
 
+use crate::location;
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::event::ALL;
 use crate::shm::liveness::Liveness;
@@ -169,7 +170,7 @@ impl Domain {
             size: self.topology.size(),
             node: self.topology.node(),
             call,
-            place,
+            place: location::in_program(place),
             keeper: None,
             task: None,
         }

@@ -24,7 +24,8 @@ thread_local! {
 ///
 /// The rank is then where it is after a time limit: it has left the queue of a lock, and it has arrived at
 /// a barrier or in a collective call. A rank that is interrupted while it makes an object can make no
-/// further one on that communicator. In calls that return no `Result` the error is a panic.
+/// further one on that communicator: [`CreateError::InterruptedBefore`](crate::CreateError::InterruptedBefore).
+/// In calls that return no `Result` the error is a panic.
 ///
 /// `question` must not call mpisync: an object may be in use by the call that waits.
 ///

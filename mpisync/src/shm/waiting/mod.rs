@@ -23,6 +23,7 @@ pub(crate) mod want;
 
 use crate::environment::{WATCHDOG, read_seconds};
 use crate::error::{LockError, WaitReport};
+use crate::location;
 use crate::shm::wait::Stop;
 use crate::shm::waiting::deadlock::Found;
 pub(crate) use crate::shm::waiting::deadlock::Waits;
@@ -106,6 +107,23 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The same call with its place in the program, if that is in another language. Nothing is locked, for the interpreter
+    /// of such a program may wait for this thread.
+    fn located(self) -> Self {
+        Call {
+            place: location::in_program(self.place),
+            ..self
+        }
+    }
+
+    /// The same call, without its place if the program is in another language.
+    fn not_located(self) -> Self {
+        Call {
+            place: self.place.filter(|_| !location::is_in_other_language()),
+            ..self
+        }
+    }
+
     /// What a span says of this call.
     fn about(self) -> About<'a> {
         let (domain, label) = (self.subject.domain(), self.subject.label());
@@ -137,7 +155,13 @@ impl<'a> Call<'a> {
             // It may have ended before its first look, and the last ones were those of another wait.
             SIGHTINGS.with_borrow_mut(Vec::clear);
         }
-        WaitReport::new(report::brief(self, waited >= RECORDED_AFTER))
+        let is_long = waited >= RECORDED_AFTER;
+        let call = if is_long {
+            self.located()
+        } else {
+            self.not_located()
+        };
+        WaitReport::new(report::brief(call, is_long))
     }
 }
 
@@ -224,7 +248,11 @@ impl<'a> Watch<'a> {
     }
 
     #[cold]
-    fn act(&mut self, call: Call<'_>, now: Instant) -> Result<(), Stop> {
+    fn act(&mut self, mut call: Call<'a>, now: Instant) -> Result<(), Stop> {
+        if self.record == 0 {
+            call = call.located();
+            self.call = Some(call);
+        }
         let looked = self.look(call, now);
         // The ranks of a deadlock agree in steps that have their own times.
         if self.search.due(now).is_none() {
