@@ -331,7 +331,9 @@ impl From<BatchError> for Failure {
                 (Kind::RankEnded, Some(*rank))
             }
             BatchError::Diverged(_) => (Kind::Diverged, None),
-            BatchError::NoSuchTask { .. } => return Failure::argument(error.to_string()),
+            BatchError::NoSuchTask { .. } | BatchError::ZeroTasks => {
+                return Failure::argument(error.to_string());
+            }
             BatchError::Timeout { .. } => (Kind::Timeout, None),
             BatchError::FileSystem { rank, .. } | BatchError::OtherRank { rank, .. } => {
                 (Kind::Task, Some(*rank))

@@ -70,7 +70,8 @@ impl Lend for Semaphore {
 }
 
 impl Lend for Batch {
-    type Guard<'a> = Task<'a>;
+    /// Those that have not ended; one at least.
+    type Guard<'a> = Vec<Task<'a>>;
     const KIND: &'static str = "batch";
     const HOLDS: &'static str = "a task";
 }

@@ -115,20 +115,23 @@ pub unsafe extern "C" fn mpisync_batch_next_task(
         // SAFETY: the caller promises what `Out` needs.
         let number = unsafe { Out::new(task, "task") }?;
         handle::with::<Held<Batch>, _>(batch, |held| {
-            if !held.hold_some(|batch| Ok(batch.next_task()?))? {
+            if !held.hold_some(|batch| Ok(batch.next_task()?.map(|task| vec![task])))? {
                 let message = "no task is open now; tasks that run may become open again, so call mpisync_batch_wait_all".to_owned();
                 return Err(Failure::new(Kind::End, message));
             }
-            held.with_guard(|task| number.set(task.index() as i64))
+            held.with_guard(|tasks| number.set(tasks[0].index() as i64))
         })
     })
 }
 
 fn end_task(
     batch: *mut mpisync_batch,
-    end: impl FnOnce(Task<'_>) -> Result<(), BatchError>,
+    end: impl FnMut(Task<'_>) -> Result<(), BatchError>,
 ) -> Result<(), Failure> {
-    handle::with::<Held<Batch>, _>(batch, |held| Ok(held.release(|task, _| end(task))??))
+    handle::with::<Held<Batch>, _>(batch, |held| {
+        // There is one at a time here.
+        Ok(held.release(|tasks, _| tasks.into_iter().try_for_each(end))??)
+    })
 }
 
 /// Ends the task on this rank: it is done. Collective in the worker: its first rank waits for the

@@ -105,7 +105,7 @@ fn a_batch_says_who_it_is() {
         "name: \"a\"",
         "rank: 0",
         "was: Open",
-        "runs: Some(0)",
+        "runs: [0]",
         "running: 1",
     ] {
         assert!(shown.contains(part), "{part} in {shown}");

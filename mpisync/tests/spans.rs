@@ -259,6 +259,28 @@ fn tasks_and_collective_calls_are_spans() {
 }
 
 #[test]
+fn each_of_several_tasks_is_a_span_until_it_ends() {
+    let records = Records::default();
+    records.during(LevelFilter::DEBUG, || {
+        let mut batch = Batch::local().tasks(3).build().unwrap();
+        let mut tasks = batch.next_tasks(3).unwrap().expect("some are open"); // here: tasks
+        tasks.pop().unwrap().done().unwrap();
+        tasks.remove(0).failed("no input").unwrap();
+        assert_eq!(records.holds().len(), 2, "the third one has not ended");
+    });
+    let holds = records.holds();
+    let told: Vec<_> = holds
+        .iter()
+        .map(|hold| (&hold["mpisync.task.index"], &hold["mpisync.outcome"]))
+        .map(|(task, outcome)| (task.as_u64().unwrap(), outcome.as_str().unwrap()))
+        .collect();
+    assert_eq!(told, [(2, "success"), (0, "failure"), (1, "failure")]);
+    for hold in &holds {
+        assert_eq!(hold["code.line.number"], line_of("tasks"));
+    }
+}
+
+#[test]
 fn a_wait_for_tasks_that_runs_into_its_limit_says_so() {
     let path = std::env::temp_dir().join(format!("mpisync-spans-{}", std::process::id()));
     let _left_by_an_earlier_process = std::fs::remove_dir_all(&path);

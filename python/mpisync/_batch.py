@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Union
 
 from ._mpisync import Task, TaskTable
@@ -71,6 +72,15 @@ class Batch:
         again that are in this state and not of this batch.
         """
         return self._table.next_task(running=running, failed=failed, done=done)
+
+    def next_tasks(self, most: int, *, running: bool = False, failed: bool = False, done: bool = False) -> List[Task]:
+        """Takes up to `most` tasks at a time for this rank's worker; an empty list if no task is open now. Collective in the worker.
+
+        All ranks of the worker get the same tasks in the same order. End each of them by `done`, `failed` or `reopen`, or use it in
+        a `with` block, in any order, and all of them before the next call. There are at most 256. The other arguments are those of
+        `next_task`.
+        """
+        return self._table.next_tasks(min(max(most, 0), sys.maxsize), running=running, failed=failed, done=done)
 
     def __iter__(self) -> Iterator[Task]:
         """Takes tasks until no task is left, also none that another worker may open again. Collective in the worker.

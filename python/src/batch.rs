@@ -53,6 +53,59 @@ enum Tasks {
     Names(Vec<String>),
 }
 
+fn again(running: bool, failed: bool, done: bool) -> Again {
+    let mut again = Again::default();
+    (again.running, again.failed, again.done) = (running, failed, done);
+    again
+}
+
+/// The batch, also while this rank has tasks of it.
+fn with<R>(
+    held: &mut Held<mpisync::Batch>,
+    look: impl FnOnce(&mpisync::Batch) -> R,
+) -> Result<R, Failure> {
+    match held.is_held() {
+        true => held.with_guard(|tasks| look(tasks[0].batch())),
+        false => held.owner().map(|batch| look(batch)),
+    }
+}
+
+/// Takes tasks for this rank's worker, unless this rank has some.
+fn take(
+    slf: &Bound<'_, Batch>,
+    take: impl for<'a> FnOnce(&'a mut mpisync::Batch) -> Result<Option<Vec<mpisync::Task<'a>>>, Failure>
+    + Send,
+) -> PyResult<Vec<Task>> {
+    let found = slf.get().own.wait(slf.py(), move |held| {
+        if !held.hold_some(take)? {
+            return Ok(Vec::new());
+        }
+        held.with_guard(|tasks| {
+            let facts = |task: &mpisync::Task<'_>| {
+                let was = task.was().to_string();
+                (
+                    task.index(),
+                    task.name(),
+                    task.directory(),
+                    task.attempt(),
+                    was,
+                )
+            };
+            tasks.iter().map(facts).collect::<Vec<_>>()
+        })
+    })?;
+    let task = |(index, name, directory, attempt, was)| Task {
+        table: slf.clone().unbind(),
+        index,
+        name,
+        directory,
+        attempt,
+        was,
+        has_ended: AtomicBool::new(false),
+    };
+    Ok(found.into_iter().map(task).collect())
+}
+
 #[pymethods]
 impl Batch {
     #[new]
@@ -157,37 +210,25 @@ impl Batch {
         failed: bool,
         done: bool,
     ) -> PyResult<Option<Task>> {
-        let again = {
-            let mut again = Again::default();
-            (again.running, again.failed, again.done) = (running, failed, done);
-            again
-        };
-        let found = slf.get().own.wait(slf.py(), move |held| {
-            if !held.hold_some(|batch| Ok(batch.next_task_with(again)?))? {
-                return Ok(None);
-            }
-            let facts = held.with_guard(|task| {
-                let was = task.was().to_string();
-                (
-                    task.index(),
-                    task.name(),
-                    task.directory(),
-                    task.attempt(),
-                    was,
-                )
-            })?;
-            Ok(Some(facts))
+        let again = again(running, failed, done);
+        let found = take(slf, move |batch| {
+            let task = batch.next_task_with(again)?;
+            Ok(task.map(|task| vec![task]))
         })?;
-        let table = slf.clone().unbind();
-        Ok(found.map(|(index, name, directory, attempt, was)| Task {
-            table,
-            index,
-            name,
-            directory,
-            attempt,
-            was,
-            has_ended: AtomicBool::new(false),
-        }))
+        Ok(found.into_iter().next())
+    }
+
+    /// The next tasks of this rank's worker; an empty list if none is open now.
+    #[pyo3(signature = (most, *, running = false, failed = false, done = false))]
+    fn next_tasks(
+        slf: &Bound<'_, Self>,
+        most: usize,
+        running: bool,
+        failed: bool,
+        done: bool,
+    ) -> PyResult<Vec<Task>> {
+        let again = again(running, failed, done);
+        take(slf, move |batch| Ok(batch.next_tasks_with(most, again)?))
     }
 
     #[pyo3(signature = (timeout = None))]
@@ -199,19 +240,13 @@ impl Batch {
     }
 
     fn summary(&self, py: Python<'_>) -> PyResult<Counts> {
-        self.own.wait(py, |held| match held.is_held() {
-            true => Ok(counts(held.with_guard(|task| task.batch().summary())??)),
-            false => Ok(counts(held.owner()?.summary()?)),
-        })
+        self.own
+            .wait(py, |held| Ok(counts(with(held, |batch| batch.summary())??)))
     }
 
     fn state(&self, py: Python<'_>, task: usize) -> PyResult<String> {
         self.own.wait(py, move |held| {
-            let state = match held.is_held() {
-                true => held.with_guard(|current| current.batch().state(task))?,
-                false => held.owner()?.state(task),
-            };
-            Ok(state?.to_string())
+            Ok(with(held, |batch| batch.state(task))??.to_string())
         })
     }
 
@@ -223,52 +258,31 @@ impl Batch {
                     .exception(py, Failure::argument(unknown.to_string()))
             })?;
         self.own.wait(py, move |held| {
-            let set = match held.is_held() {
-                true => held.with_guard(|current| current.batch().set_state(task, state))?,
-                false => held.owner()?.set_state(task, state),
-            };
-            Ok(set?)
+            Ok(with(held, |batch| batch.set_state(task, state))??)
         })
     }
 
     fn task_name(&self, py: Python<'_>, task: usize) -> PyResult<String> {
-        self.own.with(py, |held| {
-            Ok(match held.is_held() {
-                true => held.with_guard(|current| current.batch().name(task))??,
-                false => held.owner()?.name(task)?,
-            })
-        })
+        self.own
+            .with(py, |held| Ok(with(held, |batch| batch.name(task))??))
     }
 
     fn problems(&self, py: Python<'_>) -> PyResult<Vec<String>> {
         self.own.with(py, |held| {
-            let problems = match held.is_held() {
-                true => held.with_guard(|current| current.batch().problems())?,
-                false => held.owner()?.problems(),
-            };
+            let problems = with(held, |batch| batch.problems())?;
             Ok(problems.iter().map(ToString::to_string).collect())
         })
     }
 
     /// The workers of all ranks end the tasks that they have, and take no more.
     fn stop(&self, py: Python<'_>) -> PyResult<()> {
-        self.own.wait(py, |held| {
-            match held.is_held() {
-                true => held.with_guard(|current| current.batch().stop())?,
-                false => held.owner()?.stop(),
-            }
-            Ok(())
-        })
+        self.own.wait(py, |held| with(held, |batch| batch.stop()))
     }
 
     #[getter]
     fn stopped(&self, py: Python<'_>) -> PyResult<bool> {
         self.own.wait(py, |held| {
-            let stopped = match held.is_held() {
-                true => held.with_guard(|current| current.batch().stopped())?,
-                false => held.owner()?.stopped(),
-            };
-            Ok(stopped?.is_some())
+            Ok(with(held, |batch| batch.stopped())??.is_some())
         })
     }
 
@@ -332,12 +346,14 @@ impl Task {
         }
         let index = self.index;
         own.wait(py, move |held| {
-            held.release(|task, kept| {
-                if task.index() != index {
-                    *kept = Some(task);
-                    let message = "this rank has another task".to_owned();
+            held.release(|mut tasks, kept| {
+                let found = tasks.iter().position(|task| task.index() == index);
+                let task = found.map(|place| tasks.remove(place));
+                *kept = (!tasks.is_empty()).then_some(tasks);
+                let Some(task) = task else {
+                    let message = "this rank has other tasks".to_owned();
                     return Err(Failure::new(Kind::NotHeld, message));
-                }
+                };
                 let ended = match outcome {
                     Outcome::Done => task.done(),
                     Outcome::Failed(reason) => task.failed(reason),

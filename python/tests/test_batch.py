@@ -82,6 +82,104 @@ def tasks_fail_and_are_reopened(comm):
     again.done()
 
 
+@case(0, 1, 2, 4)
+def several_at_a_time_run_once(comm):
+    for most in (3, 16, 10**30):
+        batch = mpisync.Batch(comm, 50)
+        mine = []
+        while tasks := batch.next_tasks(most):
+            assert len(tasks) <= most and not any(task.ended for task in tasks)
+            assert batch.state(tasks[-1].index) == "RUNNING" and batch.summary().running >= len(tasks)
+            mine += [task.index for task in tasks]
+            for task in reversed(tasks):
+                task.done()
+                assert task.ended
+        assert batch.next_tasks(1) == []
+        batch.wait_all()
+        assert everyone(comm, mine) == list(range(50))
+        assert batch.summary().done == 50
+
+
+@case(0, 1, 2, 4)
+def several_end_each_by_itself(comm):
+    rank, size = (0, 1) if comm is None else (comm.rank, comm.size)
+    batch = mpisync.Batch(comm, 7, worker_size=size)
+    first = batch.next_tasks(5)
+    assert [task.index for task in first] == [0, 1, 2, 3, 4]
+    # None is taken while this rank has some.
+    for take in (batch.next_task, lambda: batch.next_tasks(2), batch.wait_all, batch.close):
+        with raises(mpisync.Misuse):
+            take()
+    order = first[rank % 5 :] + first[: rank % 5]
+    for task in order:
+        if task.index == 1:
+            task.failed("no such input") if rank == size - 1 else task.done()
+        elif task.index == 2:
+            task.reopen()
+        elif task.index == 3:
+            try:
+                with task:
+                    if rank == size - 1:
+                        raise ValueError("odd")
+            except ValueError:
+                assert rank == size - 1
+        else:
+            with task:
+                pass
+        with raises(mpisync.Misuse):
+            task.done()
+    assert [task.index for task in batch.next_tasks(5)] == [2, 5, 6]
+    # A batch is dropped with its tasks.
+    states = [batch.state(task) for task in range(7)]
+    assert states == ["DONE", "FAILED", "RUNNING", "FAILED", "DONE", "RUNNING", "RUNNING"], states
+    if comm is not None:
+        comm.Barrier()
+
+
+@case(0, 1, 2, 4)
+def no_tasks_at_a_time_are_an_exception(comm):
+    batch = mpisync.Batch(comm, 4, worker_size=1 if comm is None else comm.size)
+    for most in (0, -3, -(10**30)):
+        with raises(mpisync.InvalidArgument):
+            batch.next_tasks(most)
+    with raises(TypeError):
+        batch.next_tasks("3")
+    tasks = batch.next_tasks(9)
+    assert [task.index for task in tasks] == [0, 1, 2, 3]
+    for task in tasks:
+        task.done()
+    assert batch.next_tasks(9) == []
+
+
+@case(0, 1, 2)
+def several_states_are_in_a_directory(comm):
+    directory = tempfile.mkdtemp(prefix="mpisync-") if comm is None or comm.rank == 0 else None
+    if comm is not None:
+        directory = comm.bcast(directory)
+
+    def state(task):
+        with open(os.path.join(directory, str(task), "state")) as file:
+            return file.read().split()[0]
+
+    batch = mpisync.Batch(comm, 8, state_dir=directory, tries=2)
+    tasks = batch.next_tasks(3)
+    if comm is not None:
+        comm.Barrier()
+    for task in tasks:
+        assert (task.attempt, state(task.index)) == (1, "RUNNING")
+        assert str(task.directory).startswith(directory)
+    tasks[1].done()
+    assert [state(task.index) for task in tasks] == ["RUNNING", "DONE", "RUNNING"]
+    tasks[0].failed("no input")
+    tasks[2].done()
+    assert [state(task.index) for task in tasks] == ["OPEN", "DONE", "DONE"]
+    if comm is not None:
+        comm.Barrier()
+    for task in batch:
+        pass
+    assert batch.summary().done == 8
+
+
 @case(0, 2)
 def tasks_begin_in_a_state(comm):
     batch = mpisync.Batch(comm, 3, initial_states=["DONE", "OPEN", "FAILED"])
@@ -133,6 +231,28 @@ def the_task_of_a_dead_rank_is_open_again(comm):
         os.kill(os.getpid(), signal.SIGKILL)
     comm.Barrier()
     assert sorted(task.index for task in batch) == [0, 1, 2]
+
+
+@case(2, 4, dies=(1,))
+def several_tasks_of_a_dead_rank_are_open_again(comm):
+    batch = mpisync.Batch(comm, 20)
+    done = []
+    if comm.rank == 1:
+        tasks = batch.next_tasks(5)
+        tasks.pop(1).done()
+        tasks.pop(3).done()
+        comm.send(sorted(task.index for task in tasks), 0)
+        comm.Barrier()
+        os.kill(os.getpid(), signal.SIGKILL)
+    held = comm.recv(source=1) if comm.rank == 0 else None
+    comm.Barrier()
+    while batch.wait_all().open:
+        for task in batch.next_tasks(4):
+            done.append(task.index)
+            task.done()
+    assert batch.summary().done == 20
+    if comm.size == 2:
+        assert len(held) == 3 and sorted(done) == sorted(set(range(20)) - {1, 4})
 
 
 @case(2)

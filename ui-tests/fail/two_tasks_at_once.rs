@@ -1,4 +1,4 @@
-// A worker that takes a task while it has one: end the first one.
+// A worker that takes a task while it has one: end the first one, or take both by `next_tasks`.
 use mpisync::Batch;
 
 fn main() -> Result<(), mpisync::batch::BatchError> {

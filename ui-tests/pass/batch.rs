@@ -20,6 +20,16 @@ fn main() -> Result<(), BatchError> {
     while let Some(task) = batch.next_task()? {
         run(task)?;
     }
+    batch.set_state(0, State::Open)?;
+    batch.set_state(2, State::Open)?;
+    while let Some(mut tasks) = batch.next_tasks(8)? {
+        assert_eq!(tasks[0].batch().summary()?.running, 2);
+        // In any order, and each by value.
+        let last = tasks.pop().expect("there are two");
+        assert_eq!((last.index(), tasks.len()), (2, 1));
+        last.done()?;
+        tasks.into_iter().try_for_each(run)?;
+    }
     batch.set_state(1, State::Open)?;
     let summary = batch.for_each(|task, worker| {
         assert_eq!((task.name().as_str(), worker.size()), ("one", 1));

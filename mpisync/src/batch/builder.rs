@@ -1,10 +1,11 @@
 //! The arguments of a batch, and making a batch of one process.
 
+use crate::batch::current::CurrentTasks;
 use crate::batch::directory::{Directory, DirectoryError, Marker, Options};
 use crate::batch::limits::Limits;
 use crate::batch::stop::Stops;
 use crate::batch::table::access::TableAccess;
-use crate::batch::table::layout::{TableLayout, TaskStatus};
+use crate::batch::table::layout::{MOST_AT_ONCE, TableLayout, TaskStatus};
 use crate::batch::waiting::OtherJobs;
 use crate::batch::worker::Worker;
 use crate::batch::{Batch, BatchError, State, StopOn, directory};
@@ -16,7 +17,7 @@ use crate::shm::layout::Layout as _;
 use crate::shm::mapping::Mapping;
 use crate::shm::topology::Topology;
 use serde::{Deserialize, Serialize};
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -61,6 +62,9 @@ impl Batch {
     /// make; with a state directory there may be [fewer](Directory::MAX_TASKS). For more, let one
     /// task stand for several.
     pub const MAX_TASKS: usize = 100_000_000;
+
+    /// The most tasks that a worker has at a time, by [`next_tasks`](Self::next_tasks).
+    pub const MAX_AT_ONCE: usize = MOST_AT_ONCE;
 
     /// Begins to make a batch of this process alone, which is its only worker. Does not need MPI at
     /// run time, nor, without the feature `mpi`, at build time.
@@ -246,12 +250,14 @@ impl<On> BatchBuilder<On> {
             is_strict: self.is_strict,
             problems: RefCell::default(),
             digits: last.max(1).ilog10() as usize + 1,
-            current: None,
+            current: CurrentTasks::default(),
+            taken: Vec::new(),
             round: 0,
             limits: self.limits,
             stops: Stops::new(self.stops),
             other_jobs: OtherJobs::default(),
-            broken: None,
+            broken: OnceCell::new(),
+            deferred: None,
             worker,
         }
     }

@@ -45,15 +45,19 @@ pub enum BatchError {
         /// The text of its error.
         found: String,
     },
-    /// A rank of this worker has died. Its task is open again.
-    #[error("rank {rank} of this worker has died; its task is open again, for other workers")]
+    /// A rank of this worker has died. The tasks that the worker had are open again.
+    #[error(
+        "rank {rank} of this worker has died; the worker's tasks are open again, for other workers"
+    )]
     RankDied {
         /// The rank, in the batch's communicator.
         rank: i32,
     },
-    /// A rank of this worker has ended: its universe was dropped, or it finalizes MPI. The worker's
-    /// task is open again.
-    #[error("rank {rank} of this worker has ended; its task is open again, for other workers")]
+    /// A rank of this worker has ended: its universe was dropped, or it finalizes MPI. The tasks that the
+    /// worker had are open again.
+    #[error(
+        "rank {rank} of this worker has ended; the worker's tasks are open again, for other workers"
+    )]
     RankEnded {
         /// The rank, in the batch's communicator.
         rank: i32,
@@ -105,6 +109,9 @@ pub enum BatchError {
         /// The number of tasks.
         tasks: usize,
     },
+    /// [`next_tasks`](crate::Batch::next_tasks) was called for no tasks.
+    #[error("`next_tasks` was asked for no task at all; ask for 1 at least")]
+    ZeroTasks,
     /// A worker of this batch runs the task.
     #[error(
         "a worker of this batch runs task {task} and will set its state; set only the states of tasks that do not run"

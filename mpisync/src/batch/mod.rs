@@ -17,14 +17,43 @@
 //! # Ok::<(), mpisync::batch::BatchError>(())
 //! ```
 //!
+//! # Several tasks at a time
+//! [`next_tasks`](Batch::next_tasks) takes several tasks, for a worker that computes them together: as
+//! a vector, or by threads. Each of them is ended by itself, in any order, and what is said of one task
+//! below holds for each. They borrow the batch, so a worker ends or drops all of them before it takes
+//! more. Tasks stay on the thread of the batch; threads get their [indices](Task::index).
+//!
+//! ```
+//! use mpisync::Batch;
+//! use std::thread;
+//!
+//! let mut batch = Batch::local().tasks(20).build()?;
+//! while let Some(tasks) = batch.next_tasks(8)? {
+//!     let results = thread::scope(|scope| {
+//!         let start = |index: usize| scope.spawn(move || if index == 7 { Err("no input") } else { Ok(()) });
+//!         let threads: Vec<_> = tasks.iter().map(|task| start(task.index())).collect();
+//!         threads.into_iter().map(|thread| thread.join()).collect::<Vec<_>>()
+//!     });
+//!     for (task, result) in tasks.into_iter().zip(results) {
+//!         match result {
+//!             Ok(Ok(())) => task.done()?,
+//!             Ok(Err(reason)) => task.failed(reason)?,
+//!             Err(_) => task.failed("a panic")?,
+//!         }
+//!     }
+//! }
+//! assert_eq!(batch.summary()?.done, 19);
+//! # Ok::<(), mpisync::batch::BatchError>(())
+//! ```
+//!
 //! # How it works
 //! A table in the shared memory of the root's node has a byte for the state of each task, and an
 //! index of the open ones. A rank of that node takes a task without a message, and as fast for ten
 //! million tasks as for a hundred; a rank of another node waits for one round trip. Tasks are taken
 //! in the order of their numbers.
 //!
-//! The first rank of a worker takes a task and shares it with the others. Once all of them have
-//! ended the task, the first rank records its state.
+//! The first rank of a worker takes a task, or several in one operation, and shares them with the
+//! others. Once all of them have ended a task, the first rank records its state.
 //!
 //! # A state directory
 //! [`state_dir`](BatchBuilder::state_dir) keeps the states in files, in the format of the Python
@@ -73,7 +102,7 @@
 //! | a panic that drops the [`Task`] | has failed, with the panic's message if the panic is in [`for_each`](Batch::for_each) or the program in [`run`](crate::run) |
 //! | the first rank of the worker drops the task otherwise | is open again |
 //! | the first rank is done, and another one drops the task | has failed, and the first rank gets [`BatchError::Dropped`]: all ranks of a worker have to say what became of the task |
-//! | the first rank of the worker dies | is open again, for other workers |
+//! | the first rank of the worker dies | is open again, for other workers; so are all tasks that it has |
 //! | another rank of the worker dies | is open again once the first rank has noticed; both get [`BatchError::RankDied`] |
 //! | a rank ends ([`run`](crate::run) returns, for example) and has not ended its task | is open again, for other workers |
 //! | a rank leaves the loop early and drops the batch | is open again; the other ranks of its worker get [`BatchError::RankLeft`] |
@@ -100,11 +129,14 @@
 mod builder;
 #[cfg(feature = "mpi")]
 mod comm;
+mod current;
 pub mod directory;
 mod error;
 mod limits;
+mod outcome;
 #[cfg(feature = "progress")]
 mod progress;
+mod round;
 mod state;
 mod stop;
 mod table;
@@ -117,6 +149,7 @@ mod worker;
 pub use crate::batch::builder::{Alone, BatchBuilder};
 #[cfg(feature = "mpi")]
 pub use crate::batch::comm::OnComm;
+use crate::batch::current::CurrentTasks;
 pub use crate::batch::directory::Again;
 use crate::batch::directory::{Directory, DirectoryError};
 pub use crate::batch::error::BatchError;
@@ -126,9 +159,9 @@ pub use crate::batch::progress::{Meter, Progress};
 pub use crate::batch::state::{State, Summary, UnknownWord};
 use crate::batch::stop::Stops;
 pub use crate::batch::stop::{StopCause, StopOn, Stopped};
+use crate::batch::table::Taken;
 use crate::batch::table::access::TableAccess;
 use crate::batch::table::layout::TaskStatus;
-use crate::batch::task::CurrentTask;
 pub use crate::batch::task::Task;
 use crate::batch::waiting::OtherJobs;
 pub use crate::batch::worker::Worker;
@@ -137,7 +170,7 @@ use crate::object::Object;
 use crate::share::{Calls, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::layout::Part;
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::fmt;
 use std::sync::Arc;
 
@@ -171,16 +204,20 @@ pub struct Batch {
     problems: RefCell<Vec<(usize, DirectoryError)>>,
     /// The least number of digits in the names of numbered tasks.
     digits: usize,
-    /// The task that this rank has.
-    current: Option<CurrentTask>,
-    /// The number of tasks that the worker has taken.
+    /// The tasks that this rank has.
+    current: CurrentTasks,
+    /// Empty between calls, and kept for its memory.
+    taken: Vec<Taken>,
+    /// How often the worker has taken tasks.
     round: u64,
     limits: Limits,
     /// When this rank stops the batch.
     stops: Stops,
     other_jobs: OtherJobs,
     /// On the leader: why the worker takes no more tasks.
-    broken: Option<BatchError>,
+    broken: OnceCell<BatchError>,
+    /// On the leader: the error of a call that has returned the tasks that it had by then.
+    deferred: Option<BatchError>,
     worker: Worker,
 }
 
@@ -331,7 +368,7 @@ impl Batch {
     /// # Errors
     /// Those of [`WindowController::close`](crate::WindowController::close).
     #[track_caller]
-    pub fn close(mut self) -> Result<(), CollectiveError> {
+    pub fn close(self) -> Result<(), CollectiveError> {
         self.leave();
         let last = self.calls.last_in_epoch(self.object.block().domain());
         self.object.close_after(last.0)
@@ -361,11 +398,13 @@ impl Drop for Batch {
     }
 }
 
-/// Shows the counts of the tasks, if the root is on this node, and the current task; a snapshot
+/// Shows the counts of the tasks, if the root is on this node, and the tasks of this rank; a snapshot
 /// that may be out of date.
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let table = self.table.local();
+        let current = self.current.all_facts().into_iter();
+        let runs: Vec<usize> = current.map(|(task, ..)| task).collect();
         f.debug_struct("Batch")
             .field("name", &self.object.name())
             .field("rank", &self.rank())
@@ -375,7 +414,7 @@ impl fmt::Debug for Batch {
             .field("summary", &table.map(|table| Summary::from(table.counts())))
             .field("worker", &self.worker.number())
             .field("worker_rank", &self.worker.rank())
-            .field("runs", &self.current.as_ref().map(|current| current.task))
+            .field("runs", &runs)
             .finish_non_exhaustive()
     }
 }

@@ -1,48 +1,14 @@
-//! How a worker takes tasks, one after the other by [`Batch::next_task`] or all of them by
-//! [`Batch::for_each`].
+//! How a worker takes tasks, one after the other by [`Batch::next_task`], several at a time by
+//! [`Batch::next_tasks`], or all of them by [`Batch::for_each`].
 
-use crate::batch::directory::{Again, Claimed};
-use crate::batch::table::Taken;
-use crate::batch::table::layout::TaskStatus;
-use crate::batch::task::CurrentTask;
+use crate::batch::directory::Again;
+use crate::batch::round::Taking;
 use crate::batch::vote::Vote;
-use crate::batch::worker::Outcome;
-use crate::batch::{Batch, BatchError, State, Summary, Task, Worker};
-use crate::share::{OuterCall, panic_message};
-use crate::span::{About, Activity};
-use serde::de::DeserializeOwned;
-use serde::{Deserialize, Serialize};
+use crate::batch::{Batch, BatchError, Summary, Task, Worker};
+use crate::share::panic_message;
 use std::fmt::Display;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::time::Duration;
-
-/// A task that the leader has taken for its worker.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
-struct Found {
-    task: usize,
-    was: State,
-    /// The number of tasks that the worker has taken, with this one.
-    round: u64,
-    attempt: Option<u32>,
-}
-
-/// A call that may take a task.
-#[derive(Clone, Copy)]
-struct Taking {
-    again: Again,
-    /// Whether it waits for tasks that may be opened again.
-    waits: bool,
-    location: &'static Location<'static>,
-}
-
-impl Taking {
-    fn name(self) -> &'static str {
-        match self.waits {
-            true => "for_each",
-            false => "next_task",
-        }
-    }
-}
 
 impl Batch {
     /// Takes the next task for this rank's worker: the first open one. Returns `None` if no task is
@@ -86,171 +52,96 @@ impl Batch {
     /// ```
     #[track_caller]
     pub fn next_task_with(&mut self, again: Again) -> Result<Option<Task<'_>>, BatchError> {
-        self.next(again, false)
-    }
-
-    /// The next task. One that waits returns `None` only once no worker has a task that may be opened
-    /// again.
-    #[track_caller]
-    fn next(&mut self, again: Again, waits: bool) -> Result<Option<Task<'_>>, BatchError> {
-        self.object.check_usable()?;
-        self.check_stops();
-        let location = Location::caller();
         let taking = Taking {
+            name: "next_task",
             again,
-            waits,
-            location,
+            most: 1,
+            waits: false,
+            location: Location::caller(),
         };
-        let found = if self.worker.is_leader() {
-            let found = self.find(taking);
-            self.share(found, taking.name())?
-        } else {
-            self.receive(taking.name())?
-        };
-        let Some(found) = found else {
-            return Ok(None);
-        };
-        let Found { task, was, .. } = found;
-        self.round = found.round;
-        if !self.worker.is_leader() {
-            self.current = Some(CurrentTask::of_other(task));
-        }
-        if let Some(current) = &self.current {
-            current.hold.begin(|| About {
-                task: Some(task),
-                ..self
-                    .object
-                    .block()
-                    .holds(Activity::Task, Some(taking.location))
-            });
-        }
-        Ok(Some(Task {
-            batch: self,
-            index: task,
-            was,
-            attempt: found.attempt,
-        }))
+        self.take(taking)?;
+        Ok(self.task_at(0))
     }
 
-    /// On the leader: ends the previous task, takes the next one from the table, and claims it in
-    /// the state directory.
-    fn find(&mut self, taking: Taking) -> Result<Option<Found>, BatchError> {
-        let Taking {
-            again,
-            waits,
-            location,
-        } = taking;
-        self.end_round()?;
-        loop {
-            while let Some(taken) = self.table.take(&self.object, again)? {
-                if let Some((was, attempt)) = self.claim(taken, again)? {
-                    let (task, round) = (taken.task, self.round + 1);
-                    return Ok(Some(Found {
-                        task,
-                        was,
-                        round,
-                        attempt,
-                    }));
-                }
-                self.check_stops();
-            }
-            let is_open = match waits {
-                true => self.wait_for_task(taking.name(), location)?,
-                false => self.reclaim()?,
-            };
-            if !is_open {
-                return Ok(None);
-            }
-        }
+    /// Takes several tasks at a time for this rank's worker: the first open ones, up to `most`. They
+    /// may be ended in any order, each by itself. Returns `None`, and never an empty vector, if no
+    /// task is open, or if the batch has [stopped](Self::stopped). Collective in the worker, all of
+    /// whose ranks get the same tasks in the same order. `most` must be the same on them; that of the
+    /// first rank is used.
+    ///
+    /// As after [`next_task`](Self::next_task), tasks that run on other workers may be opened again.
+    ///
+    /// There are fewer tasks than `most` if fewer are open, and at most
+    /// [`MAX_AT_ONCE`](Self::MAX_AT_ONCE). All of them have to be ended or dropped before the next
+    /// call: they borrow the batch. The ranks of a worker may end them in different orders; the first
+    /// rank waits for the others at the end of each. A [time
+    /// limit](super::BatchBuilder::task_timeout) begins for all of them when they are taken. In a state
+    /// directory each of them keeps two files open until it ends.
+    ///
+    /// # Errors
+    /// Those of [`next_task`](Self::next_task), and [`BatchError::ZeroTasks`]. If only some of the tasks
+    /// could be claimed in the state directory, these are returned, and the next call returns the
+    /// error.
+    ///
+    /// ```
+    /// use mpisync::{Batch, Task};
+    ///
+    /// let mut batch = Batch::local().tasks(20).build()?;
+    /// while let Some(tasks) = batch.next_tasks(8)? {
+    ///     // All at once, by threads or as a vector.
+    ///     let inputs: Vec<usize> = tasks.iter().map(Task::index).collect();
+    ///     let roots = inputs.iter().map(|&input| (input as f64).sqrt());
+    ///     for (task, root) in tasks.into_iter().zip(roots) {
+    ///         match root.fract() == 0.0 {
+    ///             true => task.done()?,
+    ///             false => task.failed("no square number")?,
+    ///         }
+    ///     }
+    /// }
+    /// assert_eq!(batch.summary()?.done, 5);
+    /// # Ok::<(), mpisync::batch::BatchError>(())
+    /// ```
+    #[track_caller]
+    pub fn next_tasks(&mut self, most: usize) -> Result<Option<Vec<Task<'_>>>, BatchError> {
+        self.next_tasks_with(most, Again::default())
     }
 
-    /// On the leader: ends the previous task, and checks that all ranks still take part.
-    fn end_round(&mut self) -> Result<(), BatchError> {
-        self.settle()?;
-        match &self.broken {
-            Some(error) => Err(error.clone()),
-            None => self.worker.check_present(),
-        }
-    }
-
-    /// Makes a task that the table has given to this rank the current one. Returns its previous
-    /// state and the number of this try, or `None` if another job has the task, or if it cannot be
-    /// run.
-    #[inline]
-    fn claim(
+    /// [`next_tasks`](Self::next_tasks) that also takes tasks that are not open, once no task is open;
+    /// see [`next_task_with`](Self::next_task_with). Collective in the worker.
+    ///
+    /// # Errors
+    /// Those of [`next_tasks`](Self::next_tasks).
+    ///
+    /// ```
+    /// use mpisync::Batch;
+    /// use mpisync::batch::{Again, State};
+    ///
+    /// let states = [State::Failed, State::Open, State::Done, State::Failed];
+    /// let mut batch = Batch::local().initial_states(states).build()?;
+    /// let again = Again { failed: true, ..Again::default() };
+    /// let tasks = batch.next_tasks_with(8, again)?.expect("some are left");
+    /// assert_eq!(tasks.iter().map(|task| task.index()).collect::<Vec<_>>(), [1, 0, 3]);
+    /// # tasks.into_iter().try_for_each(|task| task.done())?;
+    /// # Ok::<(), mpisync::batch::BatchError>(())
+    /// ```
+    #[track_caller]
+    pub fn next_tasks_with(
         &mut self,
-        taken: Taken,
+        most: usize,
         again: Again,
-    ) -> Result<Option<(State, Option<u32>)>, BatchError> {
-        let Taken { task, was, byte } = taken;
-        let Some(directory) = &self.directory else {
-            let attempt = self.limits.tries.map(|_| byte.takings());
-            self.current = Some(CurrentTask::of_leader(taken, None, attempt, &self.limits));
-            return Ok(Some((State::from(was), attempt)));
+    ) -> Result<Option<Vec<Task<'_>>>, BatchError> {
+        let taking = Taking {
+            name: "next_tasks",
+            again,
+            most,
+            waits: false,
+            location: Location::caller(),
         };
-        let (status, claimed) = match directory.claim(task, again) {
-            Ok(Claimed::Mine(claim, was)) => {
-                let attempt = claim.attempt();
-                let current = CurrentTask::of_leader(taken, Some(claim), attempt, &self.limits);
-                self.current = Some(current);
-                return Ok(Some((was, attempt)));
-            }
-            Ok(Claimed::Over(state)) => (TaskStatus::from(state), Ok(None)),
-            Ok(Claimed::Taken(_)) => (TaskStatus::Elsewhere, Ok(None)),
-            Err(error) if directory.is_flaw(task, &error) => {
-                let noted = self.note_problem(task, error);
-                (TaskStatus::Invalid, noted.map(|()| None))
-            }
-            // Other ranks may be able to claim it, or the next call. Its file has the state.
-            Err(error) => (TaskStatus::Open, Err(self.file_system_error(error))),
-        };
-        self.table.finish(&self.object, taken, status);
-        claimed
-    }
-
-    /// A call as the one that the ranks of the worker meet for.
-    fn outer_call<'a>(&'a self, name: &'a str, poll: &'a dyn Fn()) -> OuterCall<'a> {
-        OuterCall {
-            block: self.object.block(),
-            members: self.worker.members(),
-            name,
-            poll,
-        }
-    }
-
-    /// On the leader: waits for the votes of the other ranks on a task, of which this rank has this
-    /// vote.
-    pub(super) fn outcome(&self, task: usize, mine: Vote) -> Result<Outcome, BatchError> {
-        if self.worker.team.is_none() {
-            return Ok(Outcome::Vote(mine));
-        }
-        let name = format!("the end of task {}", self.name_of(task));
-        let outer = self.outer_call(&name, &|| {});
-        self.worker.outcome(self.round, mine, &outer)
-    }
-
-    /// On the leader: shares the result of a call with the other ranks of the worker.
-    #[track_caller]
-    fn share<T: Copy + Serialize>(
-        &mut self,
-        result: Result<T, BatchError>,
-        name: &str,
-    ) -> Result<T, BatchError> {
-        let outer = self.outer_call(name, &|| {});
-        if let Err(error) = self.worker.share(&result, &outer) {
-            self.drop_task(Vote::Open);
-            return Err(error);
-        }
-        result
-    }
-
-    /// On the other ranks: waits for the result that the leader shares.
-    #[track_caller]
-    fn receive<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, BatchError> {
-        // A task that was forgotten.
-        self.drop_task(Vote::Open);
-        let poll = || self.check_stops();
-        self.worker.receive(&self.outer_call(name, &poll))
+        self.take(taking)?;
+        let batch: &Batch = self;
+        let positions = 0..batch.current.len();
+        let tasks: Vec<_> = positions.filter_map(|at| batch.task_at(at)).collect();
+        Ok((!tasks.is_empty()).then_some(tasks))
     }
 
     /// Runs `run` for each task, on all ranks of the worker that takes it, until no task is open
@@ -305,8 +196,16 @@ impl Batch {
         again: Again,
         mut run: impl FnMut(&Task<'_>, &Worker) -> Result<(), E>,
     ) -> Result<Summary, BatchError> {
+        let taking = Taking {
+            name: "for_each",
+            again,
+            most: 1,
+            waits: true,
+            location: Location::caller(),
+        };
         loop {
-            let Some(task) = self.next(again, true)? else {
+            self.take(taking)?;
+            let Some(task) = self.task_at(0) else {
                 return self.summary();
             };
             let outcome = catch_unwind(AssertUnwindSafe(|| run(&task, task.worker())));
@@ -321,17 +220,6 @@ impl Batch {
                 Err(error) => return Err(self.refuse_next(error)),
             }
         }
-    }
-
-    /// Shares an error with the other ranks of the worker, which wait for the next task, and
-    /// returns it.
-    #[track_caller]
-    fn refuse_next(&mut self, error: BatchError) -> BatchError {
-        if let Err(finalized) = self.object.check_usable() {
-            return finalized.into();
-        }
-        let refused = self.end_round().and(Err::<Option<Found>, _>(error.clone()));
-        self.share(refused, "for_each").err().unwrap_or(error)
     }
 
     /// Waits until no task runs, in this batch or in another job on the same directory, and returns

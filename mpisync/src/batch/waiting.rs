@@ -59,7 +59,10 @@ impl BlockSubject for TasksOfOthers<'_> {
             .table
             .held(&self.0.object, usize::MAX)
             .unwrap_or_default();
-        Awaited::all(held.into_iter().map(|(rank, _)| rank), "has a task")
+        let mut ranks: Vec<u32> = held.into_iter().map(|(rank, _)| rank).collect();
+        // Those of a rank come together.
+        ranks.dedup();
+        Awaited::all(ranks, "has a task")
     }
 
     /// The table may be on another node.

@@ -1,11 +1,11 @@
 //! A worker: a group of ranks that run tasks together.
 //!
-//! The first rank of a worker is its leader: it takes a task and shares it with the others, which
-//! wait for the task. Each rank votes on the task when it ends or drops it, without waiting. The
-//! leader waits for all votes before it records the outcome.
+//! The first rank of a worker is its leader: it takes a round of tasks and shares it with the others,
+//! which wait for it. Each rank votes on each task when it ends or drops it, without waiting. The
+//! leader waits for all votes on a task before it records the outcome.
 
 use crate::batch::BatchError;
-use crate::batch::vote::{Absent, Vote, Votes};
+use crate::batch::vote::{Absent, TaskOfRound, Vote, Votes};
 use crate::error::{CollectiveError, LockError};
 use crate::location::CallSite;
 use crate::object::Object;
@@ -95,7 +95,7 @@ impl Worker {
     /// As the leader: shares a value with the other ranks, or the text of an error. Waits until all
     /// of them have received the value before the last, and no longer.
     #[track_caller]
-    pub(super) fn share<T: Copy + Serialize>(
+    pub(super) fn share<T: Clone + Serialize>(
         &self,
         value: &Result<T, BatchError>,
         outer: &OuterCall<'_>,
@@ -133,27 +133,27 @@ impl Worker {
         }
     }
 
-    /// Casts this rank's vote on the task of a round. Does not wait.
-    pub(super) fn vote(&self, round: u64, vote: &Vote) {
+    /// Casts this rank's vote on a task. Does not wait.
+    pub(super) fn vote(&self, on: TaskOfRound, vote: &Vote) {
         if let Some(team) = &self.team {
-            team.votes.cast(round, vote);
+            team.votes.cast(on, vote);
         }
     }
 
-    /// As the leader: waits for the votes of the other ranks on the task of a round. Returns the
-    /// outcome: failed if a rank has failed, for the reason of the lowest such rank; done if all
-    /// ranks are done; open otherwise. If this rank is done, and all that is missing is that others
-    /// have dropped the task and said nothing, it returns these, in the batch's communicator.
+    /// As the leader: waits for the votes of the other ranks on a task. Returns the outcome: failed if
+    /// a rank has failed, for the reason of the lowest such rank; done if all ranks are done; open
+    /// otherwise. If this rank is done, and all that is missing is that others have dropped the task
+    /// and said nothing, it returns these, in the batch's communicator.
     pub(super) fn outcome(
         &self,
-        round: u64,
+        on: TaskOfRound,
         mine: Vote,
         outer: &OuterCall<'_>,
     ) -> Result<Outcome, BatchError> {
         let Some(team) = &self.team else {
             return Ok(Outcome::Vote(mine));
         };
-        let mut votes = (team.votes.wait(round, outer)).map_err(|absent| match absent {
+        let mut votes = (team.votes.wait(on, outer)).map_err(|absent| match absent {
             Absent::Died(rank) => self.died(rank),
             Absent::Ended(rank) => self.ended(rank),
             Absent::Left(rank) => self.left(rank),
@@ -204,7 +204,7 @@ impl Worker {
     pub(super) fn leave(&self) {
         if let Some(team) = &self.team {
             if !self.is_leader() {
-                team.votes.cast(0, &Vote::Left);
+                team.votes.leave();
             }
             team.calls.leave();
         }
@@ -223,7 +223,7 @@ impl fmt::Debug for Worker {
 }
 
 /// Shares a value with the other ranks in a call, or the text of an error.
-pub(super) fn share_in<T: Copy + Serialize>(
+pub(super) fn share_in<T: Clone + Serialize>(
     call: FencedCall<'_>,
     value: &Result<T, BatchError>,
 ) -> Result<(), BatchError> {
@@ -232,7 +232,7 @@ pub(super) fn share_in<T: Copy + Serialize>(
     const LONGEST: usize = 400;
     let text_of = |error: &BatchError| shortened(&error.to_string(), LONGEST).into_owned();
     let shared = value.as_ref().map_err(text_of);
-    let shared = call.share_as_agreed(&shared.copied());
+    let shared = call.share_as_agreed(&shared.cloned());
     shared.map_err(BatchError::Diverged)
 }
 

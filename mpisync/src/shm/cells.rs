@@ -84,6 +84,26 @@ pub(crate) fn ending(text: &str, most: usize) -> &str {
     &text[start..]
 }
 
+/// Sets the text in these cells, which are at least one: its length in the first, and then its bytes.
+/// Keeps the beginning and the end of a text that is too long.
+pub(crate) fn set_text(cells: &[AtomicU64], text: &str) {
+    let (length, cells) = cells.split_first().expect("a cell for the length");
+    let text = shortened(text, cells.len() * WORD);
+    copy_in(cells, text.as_bytes());
+    length.store(text.len() as u64, Ordering::Relaxed);
+}
+
+/// The text that [`set_text`] has set in these cells.
+pub(crate) fn text_in(cells: &[AtomicU64]) -> String {
+    let (length, cells) = cells.split_first().expect("a cell for the length");
+    let length = length
+        .load(Ordering::Relaxed)
+        .min((cells.len() * WORD) as u64);
+    let mut bytes = vec![0; length as usize];
+    copy_out(cells, &mut bytes);
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
 /// A text of at most `8 * N` bytes in shared memory.
 #[repr(C)]
 pub(crate) struct Text<const N: usize> {

@@ -5,6 +5,7 @@ pub mod ends;
 pub mod layouts;
 pub mod limits;
 pub mod restart;
+pub mod several;
 pub mod stops;
 pub mod tasks;
 pub mod trouble;

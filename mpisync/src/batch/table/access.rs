@@ -9,6 +9,7 @@ use crate::error::LockError;
 use crate::net::{Message, Port, Remote, Request, Service};
 use crate::object::Object;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::sync::Arc;
 
 /// The table of a batch, as one rank reaches it.
@@ -20,16 +21,17 @@ pub(crate) enum TableAccess {
 }
 
 /// A request of a rank to a table.
-#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Question {
-    Take(Again),
+    /// Tasks for these places of the rank.
+    Take(Again, Range<usize>),
     Finish(Taken, TaskStatus),
     Set(usize, TaskStatus),
     Status(usize),
     Find(TaskStatus, usize),
     Counts,
     Reclaim,
-    /// The ranks that have tasks, at most this many.
+    /// The tasks that ranks have, at most this many.
     Held(usize),
     Stop(u64),
     Stopped,
@@ -38,7 +40,7 @@ pub(crate) enum Question {
 /// The reply of a table.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) enum Answer {
-    Taken(Option<Taken>),
+    Taken(Vec<Taken>),
     Changed(bool),
     Status(TaskStatus),
     Found(Option<usize>),
@@ -80,22 +82,31 @@ impl TableAccess {
         }
     }
 
-    /// Takes a task for this rank of the batch's `object`.
+    /// Takes tasks for these places of this rank of the batch's `object`, and adds them to `found`:
+    /// fewer than there are places only if no more are open.
     ///
     /// # Errors
     /// If a host is lost; so too of the other questions.
     #[inline]
-    pub(crate) fn take(&self, object: &Object, again: Again) -> Result<Option<Taken>, LockError> {
+    pub(crate) fn take(
+        &self,
+        object: &Object,
+        again: Again,
+        places: Range<usize>,
+        found: &mut Vec<Taken>,
+    ) -> Result<(), LockError> {
         if let TableAccess::Local(table) = self {
-            return Ok(table.take(object.rank() as usize, again));
+            table.take(object.rank() as usize, again, places, found);
+            return Ok(());
         }
-        match self.ask(object, Question::Take(again))? {
-            Answer::Taken(taken) => Ok(taken),
+        match self.ask(object, Question::Take(again, places))? {
+            Answer::Taken(taken) => found.extend(taken),
             answer => unexpected(answer),
         }
+        Ok(())
     }
 
-    /// Sets the status of the task that this rank has taken. Does not wait.
+    /// Sets the status of a task that this rank has taken. Does not wait.
     #[inline]
     pub(crate) fn finish(&self, object: &Object, taken: Taken, status: TaskStatus) {
         match self {
@@ -166,7 +177,7 @@ impl TableAccess {
         }
     }
 
-    /// Ranks that have tasks, and these; at most `most` of them.
+    /// The tasks that ranks have, at most `most` of them, each with the rank.
     pub(crate) fn held(
         &self,
         object: &Object,
@@ -212,7 +223,11 @@ impl<M: TableMemory> TaskTable<M> {
     #[inline]
     fn answer(&self, rank: usize, question: Question) -> Answer {
         match question {
-            Question::Take(again) => Answer::Taken(self.take(rank, again)),
+            Question::Take(again, places) => {
+                let mut found = Vec::new();
+                self.take(rank, again, places, &mut found);
+                Answer::Taken(found)
+            }
             Question::Finish(taken, status) => Answer::Changed(self.finish(rank, taken, status)),
             Question::Set(task, status) => Answer::Changed(self.set(task, status)),
             Question::Status(task) => Answer::Status(self.status(task)),

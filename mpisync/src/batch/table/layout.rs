@@ -1,6 +1,6 @@
 //! The memory of a table: its words, where they lie, and how a rank reaches them.
 
-use crate::shm::atomic::{AtomicU8, AtomicU64, Ordering};
+use crate::shm::atomic::{AtomicU8, AtomicU32, AtomicU64, MODELLED, Ordering};
 use crate::shm::domain::Domain;
 use crate::shm::layout::{Layout, Part};
 use crate::shm::line::Line;
@@ -19,16 +19,66 @@ pub(crate) struct TableWords {
     pub(crate) stopped: AtomicU64,
 }
 
-/// The task that a rank has. Stored by that rank, or by the server that acts for it, and cleared
-/// also by those who find that the rank has died or is late.
-#[derive(Default)]
+/// The most tasks that a rank has at a time. The model checker is slow with many atomics.
+pub(crate) const MOST_AT_ONCE: usize = if MODELLED { 2 } else { 256 };
+
+/// The tasks that a rank has. Stored by that rank, or by the server that acts for it; the names are
+/// cleared also by those who find that the rank has died or is late.
 #[repr(C)]
 pub(crate) struct Holder {
-    /// The number of the task that it has, or is about to take, plus one; 0 for none.
-    pub(crate) task: AtomicU64,
-    /// When it took it, in nanoseconds of the [clock](crate::shm::clock) of the table's node; stored
-    /// before `task`, and only if tasks have a time limit.
+    /// When it took tasks last, in nanoseconds of the [clock](crate::shm::clock) of the table's node;
+    /// stored before their names, and only if tasks have a time limit.
     pub(crate) since: AtomicU64,
+    /// How many of the names may be other than 0, counted from the first; stored before these.
+    used: AtomicU32,
+    /// The numbers of the tasks that it has, or is about to take, plus one; 0 for none.
+    pub(crate) names: [AtomicU32; MOST_AT_ONCE],
+}
+
+impl Default for Holder {
+    fn default() -> Self {
+        Holder {
+            since: AtomicU64::new(0),
+            used: AtomicU32::new(0),
+            names: std::array::from_fn(|_| AtomicU32::new(0)),
+        }
+    }
+}
+
+impl Holder {
+    /// Says at this place that the rank has a task, or is about to take it.
+    #[inline]
+    pub(crate) fn name(&self, place: usize, task: usize) {
+        if self.used.load(Ordering::Relaxed) <= place as u32 {
+            self.used.store(place as u32 + 1, Ordering::SeqCst);
+        }
+        // A table has fewer tasks than that.
+        self.names[place].store(task as u32 + 1, Ordering::SeqCst);
+    }
+
+    /// Says that the rank has no task that is named at this place.
+    #[inline]
+    pub(crate) fn clear(&self, place: usize) {
+        self.names[place].store(0, Ordering::SeqCst);
+    }
+
+    /// Says that the rank has no task, if it had several, so that others look at few names again.
+    #[inline]
+    pub(crate) fn reset(&self) {
+        if self.used.load(Ordering::Relaxed) > 1 {
+            self.named().for_each(|(place, _)| self.clear(place));
+            self.used.store(0, Ordering::SeqCst);
+        }
+    }
+
+    /// The places with a name, and these names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = (usize, u32)> {
+        let used = (self.used.load(Ordering::SeqCst) as usize).min(MOST_AT_ONCE);
+        let names = self.names[..used].iter().enumerate();
+        names
+            .map(|(place, name)| (place, name.load(Ordering::SeqCst)))
+            .filter(|(_, name)| *name != 0)
+    }
 }
 
 /// The status of a task.
@@ -149,7 +199,7 @@ pub(crate) trait TableMemory {
     /// A level of the index, from the tasks' own bits upwards.
     fn level(&self, level: usize) -> &[AtomicU64];
 
-    /// What a rank of the communicator has.
+    /// The tasks that a rank of the communicator has.
     fn holder(&self, rank: usize) -> &Holder;
 
     /// The number of ranks.

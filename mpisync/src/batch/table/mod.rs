@@ -5,7 +5,8 @@
 //! clears that word once the byte has the new status. So a task that is taken and that no living
 //! rank names belongs to a dead rank, at whichever instruction that rank was killed, and can be
 //! opened again. A rank that has a task for longer than a limit loses it in the same way. It finds
-//! that out by the byte, which counts the takings.
+//! that out by the byte, which counts the takings. A rank has a limited number of such words, so it
+//! has at most [that many](layout::MOST_AT_ONCE) tasks at a time.
 //!
 //! The table lies on one node. Ranks of other nodes [ask](access) the server of that node.
 //!
@@ -26,6 +27,7 @@ use crate::batch::table::layout::{CLOSED, TableMemory, TaskByte, TaskStatus};
 use crate::shm::atomic::{AtomicU8, Ordering};
 use crate::shm::clock;
 use serde::{Deserialize, Serialize};
+use std::ops::Range;
 use std::time::Duration;
 
 /// The table, as one rank or the server sees it.
@@ -65,27 +67,71 @@ pub(crate) struct Taken {
     pub(crate) was: TaskStatus,
     /// The task's byte since then, by which this taking is known.
     pub(crate) byte: TaskByte,
+    /// Which of its words the rank names it in.
+    place: usize,
 }
 
 impl<M: TableMemory> TaskTable<M> {
-    /// Takes the first open task for `rank`, which has none. If no task is open, takes one of those
-    /// that `again` requests; each of these is offered once. Takes none once the batch has stopped.
+    /// Takes as many tasks for `rank` as there are `places`, in which it names no task: the first open
+    /// ones. If fewer are open, takes the rest from those that `again` requests; each of these is
+    /// offered once. Takes none once the batch has stopped. Those that are taken are added to
+    /// `found`. A rank that has no tasks begins with the place 0.
     #[inline]
-    pub(crate) fn take(&self, rank: usize, again: Again) -> Option<Taken> {
+    pub(crate) fn take(
+        &self,
+        rank: usize,
+        again: Again,
+        mut places: Range<usize>,
+        found: &mut Vec<Taken>,
+    ) {
         if self.stopped() != 0 {
-            return None;
+            return;
         }
-        while let Some(task) = self.index().first().or_else(|| self.scan()) {
-            let taken = self.try_take(rank, task, TaskStatus::Open);
-            if taken.is_some() {
-                return taken;
+        let holder = self.memory.holder(rank);
+        if places.start == 0 {
+            holder.reset();
+        }
+        if self.limits.time.is_some() {
+            holder.since.store(now(), Ordering::SeqCst);
+        }
+        while places.start < places.end
+            && let Some(task) = self.index().first().or_else(|| self.scan())
+        {
+            self.take_open(rank, task, &mut places, found);
+        }
+        if places.start < places.end {
+            self.take_again(rank, again, &mut places, found);
+        }
+        if let Some(unused) = places.next() {
+            holder.clear(unused);
+        }
+    }
+
+    /// Takes the open tasks from `first` on that have bits in the same word of the index, as long as
+    /// there are places.
+    #[inline]
+    fn take_open(
+        &self,
+        rank: usize,
+        first: usize,
+        places: &mut Range<usize>,
+        found: &mut Vec<Taken>,
+    ) {
+        let word = first / 64;
+        // The index need not know that the first one is open.
+        let mut open = !self.memory.level(0)[word].load(Ordering::SeqCst) | 1 << (first % 64);
+        let mut tried = 0;
+        while open != 0 && places.start < places.end {
+            let task = word * 64 + open.trailing_zeros() as usize;
+            let rest = open & (open - 1);
+            tried |= open ^ rest;
+            open = rest;
+            if let Some(taken) = self.try_take(rank, task, TaskStatus::Open, places.start) {
+                found.push(taken);
+                places.start += 1;
             }
         }
-        let taken = self.take_again(rank, again);
-        if taken.is_none() {
-            self.memory.holder(rank).task.store(0, Ordering::SeqCst);
-        }
-        taken
+        self.close(word, tried);
     }
 
     /// Lets no more tasks be taken, for a reason that is not 0. The first one stays.
@@ -101,7 +147,13 @@ impl<M: TableMemory> TaskTable<M> {
     }
 
     #[cold]
-    fn take_again(&self, rank: usize, again: Again) -> Option<Taken> {
+    fn take_again(
+        &self,
+        rank: usize,
+        again: Again,
+        places: &mut Range<usize>,
+        found: &mut Vec<Taken>,
+    ) {
         let kinds = [
             (again.running, TaskStatus::Elsewhere),
             (again.failed, TaskStatus::Failed),
@@ -110,24 +162,23 @@ impl<M: TableMemory> TaskTable<M> {
         let end = self.memory.tasks() as u64;
         let words = self.memory.words();
         for ((is_offered, was), next) in kinds.into_iter().zip(&words.offered_again) {
-            while is_offered && next.load(Ordering::SeqCst) < end {
+            while is_offered && places.start < places.end && next.load(Ordering::SeqCst) < end {
                 let task = next.fetch_add(1, Ordering::SeqCst);
                 if task >= end {
                     break;
                 }
-                let taken = self.try_take(rank, task as usize, was);
-                if taken.is_some() {
-                    return taken;
+                if let Some(taken) = self.try_take(rank, task as usize, was, places.start) {
+                    found.push(taken);
+                    places.start += 1;
                 }
             }
         }
-        None
     }
 
+    /// Takes a task if it has this status and is offered, and names it at this place.
     #[inline]
-    fn try_take(&self, rank: usize, task: usize, was: TaskStatus) -> Option<Taken> {
+    fn try_take(&self, rank: usize, task: usize, was: TaskStatus, place: usize) -> Option<Taken> {
         let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
-        let mut taken = None;
         // A task that was done in this batch is not done again. One that failed in it may be tried
         // once more, unless that is one try too many.
         let is_offered = match was {
@@ -135,29 +186,32 @@ impl<M: TableMemory> TaskTable<M> {
             TaskStatus::Failed => self.limits.after(before) == TaskStatus::Open,
             _ => true,
         };
-        if before.status() == was && is_offered {
-            let holder = self.memory.holder(rank);
-            if self.limits.time.is_some() {
-                holder.since.store(now(), Ordering::SeqCst);
-            }
-            // Before the exchange: from then on it must be known which rank has it.
-            holder.task.store(task as u64 + 1, Ordering::SeqCst);
-            let byte = before.taken();
-            let is_mine = self.exchange(task, before, byte);
-            taken = is_mine.then_some(Taken { task, was, byte });
+        if before.status() != was || !is_offered {
+            return None;
         }
-        if was == TaskStatus::Open {
-            self.close(task);
-        }
-        taken
+        // Before the exchange: from then on it must be known which rank has it.
+        self.memory.holder(rank).name(place, task);
+        let byte = before.taken();
+        self.exchange(task, before, byte).then_some(Taken {
+            task,
+            was,
+            byte,
+            place,
+        })
     }
 
-    /// Records in the index that a task is not open, unless it has been opened again.
+    /// Records in the index that the tasks of these bits of a word are not open, unless they have
+    /// been opened again.
     #[inline]
-    fn close(&self, task: usize) {
-        self.index().close(task);
-        if self.status(task) == TaskStatus::Open {
-            self.index().open(task);
+    fn close(&self, word: usize, bits: u64) {
+        self.index().close(word, bits);
+        let mut rest = bits;
+        while rest != 0 {
+            let task = word * 64 + rest.trailing_zeros() as usize;
+            if self.status(task) == TaskStatus::Open {
+                self.index().open(task);
+            }
+            rest &= rest - 1;
         }
     }
 
@@ -174,11 +228,11 @@ impl<M: TableMemory> TaskTable<M> {
         (from..self.memory.tasks()).find(|&task| self.status(task) == status)
     }
 
-    /// Sets the status of the task that `rank` has taken. False if it has not the task any more.
+    /// Sets the status of a task that `rank` has taken. False if it has not the task any more.
     #[inline]
     pub(crate) fn finish(&self, rank: usize, taken: Taken, status: TaskStatus) -> bool {
         let had = self.give_back(taken.task, taken.byte, status);
-        self.memory.holder(rank).task.store(0, Ordering::SeqCst);
+        self.memory.holder(rank).clear(taken.place);
         had
     }
 
@@ -210,7 +264,7 @@ impl<M: TableMemory> TaskTable<M> {
             });
         match replaced.map(|before| TaskByte(before).status()) {
             Ok(_) if status == TaskStatus::Open => self.index().open(task),
-            Ok(TaskStatus::Open) => self.close(task),
+            Ok(TaskStatus::Open) => self.close(task / 64, 1 << (task % 64)),
             Ok(_) => {}
             Err(_) => return false,
         }
@@ -236,42 +290,43 @@ impl<M: TableMemory> TaskTable<M> {
     /// open again.
     pub(crate) fn reclaim(&self) -> usize {
         let ranks = 0..self.memory.ranks();
-        let opened = ranks.filter(|&rank| self.reclaim_from_dead(rank)).count();
+        let opened: usize = ranks.map(|rank| self.reclaim_from_dead(rank)).sum();
         opened + self.reclaim_from_late()
     }
 
-    /// The name of the task that a rank has, or is about to take, in its [`Holder`].
-    ///
-    /// [`Holder`]: layout::Holder
-    fn named(&self, rank: usize) -> u64 {
-        self.memory.holder(rank).task.load(Ordering::SeqCst)
-    }
-
     /// The other ranks that have a task of this name, or are about to take it.
-    fn others(&self, rank: usize, name: u64) -> impl Iterator<Item = usize> {
-        (0..self.memory.ranks()).filter(move |&other| other != rank && self.named(other) == name)
+    fn others(&self, rank: usize, name: u32) -> impl Iterator<Item = usize> {
+        (0..self.memory.ranks()).filter(move |&other| {
+            let mut named = self.memory.holder(other).named();
+            other != rank && named.any(|(_, of_other)| of_other == name)
+        })
     }
 
-    /// Returns whether a task of this rank is open now because the rank has died.
-    fn reclaim_from_dead(&self, dead: usize) -> bool {
-        let name = self.named(dead);
-        if name == 0 || self.memory.is_alive(dead) {
-            return false;
+    /// Returns the number of tasks of this rank that are open now because the rank has died.
+    fn reclaim_from_dead(&self, dead: usize) -> usize {
+        let holder = self.memory.holder(dead);
+        if holder.named().next().is_none() || self.memory.is_alive(dead) {
+            return 0;
         }
-        let task = name as usize - 1;
-        // In this order: the rank that has it named it before the byte was taken, and names it
-        // until that changes.
-        let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
-        let mut others = self.others(dead, name);
-        if others.any(|rank| self.memory.is_alive(rank)) {
-            // Or that rank is about to find that it came too late. Then the next call opens the
-            // task.
-            return false;
+        let mut opened = 0;
+        for (place, name) in holder.named() {
+            let task = task_of(name);
+            // In this order: the rank that has it named it before the byte was taken, and names it
+            // until that changes.
+            let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
+            let mut others = self.others(dead, name);
+            if others.any(|rank| self.memory.is_alive(rank)) {
+                // Or that rank is about to find that it came too late. Then the next call opens the
+                // task.
+                continue;
+            }
+            let status = self.limits.after(before);
+            let is_ended =
+                before.status() == TaskStatus::Taken && self.give_back(task, before, status);
+            holder.clear(place);
+            opened += usize::from(is_ended && status == TaskStatus::Open);
         }
-        let status = self.limits.after(before);
-        let is_ended = before.status() == TaskStatus::Taken && self.give_back(task, before, status);
-        self.memory.holder(dead).task.store(0, Ordering::SeqCst);
-        is_ended && status == TaskStatus::Open
+        opened
     }
 
     /// Ends the takings that last longer than the time limit. Returns the number of tasks that are
@@ -284,42 +339,46 @@ impl<M: TableMemory> TaskTable<M> {
         let is_late = |rank| self.memory.holder(rank).since.load(Ordering::SeqCst) <= latest;
         let mut opened = 0;
         for rank in 0..self.memory.ranks() {
-            let name = self.named(rank);
-            if name == 0 || !is_late(rank) {
-                continue;
-            }
-            let task = name as usize - 1;
-            // In this order, as above. A rank that takes a task notes the time before it names it.
-            let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
-            if before.status() != TaskStatus::Taken
-                || self.named(rank) != name
-                || !is_late(rank)
-                || self.others(rank, name).any(|other| !is_late(other))
-            {
-                continue;
-            }
-            let status = match self.limits.has_directory {
-                true => TaskStatus::Elsewhere,
-                false => self.limits.after(before),
-            };
-            if self.give_back(task, before, status) {
-                opened += usize::from(status == TaskStatus::Open);
-                // Unless it has taken another one.
-                let holder = &self.memory.holder(rank).task;
-                let _another = holder.compare_exchange(name, 0, Ordering::SeqCst, Ordering::SeqCst);
+            let holder = self.memory.holder(rank);
+            for (place, name) in holder.named() {
+                let task = task_of(name);
+                // In this order, as above. A rank that takes tasks notes the time before it names
+                // them.
+                let before = TaskByte(self.byte(task).load(Ordering::SeqCst));
+                let word = &holder.names[place];
+                if before.status() != TaskStatus::Taken
+                    || word.load(Ordering::SeqCst) != name
+                    || !is_late(rank)
+                    || self.others(rank, name).any(|other| !is_late(other))
+                {
+                    continue;
+                }
+                let status = match self.limits.has_directory {
+                    true => TaskStatus::Elsewhere,
+                    false => self.limits.after(before),
+                };
+                if self.give_back(task, before, status) {
+                    opened += usize::from(status == TaskStatus::Open);
+                    // Unless it has taken another one.
+                    let _another =
+                        word.compare_exchange(name, 0, Ordering::SeqCst, Ordering::SeqCst);
+                }
             }
         }
         opened
     }
 
-    /// Ranks that have tasks, and these; at most `most` of them.
+    /// The tasks that ranks have, at most `most` of them, each with the rank.
     pub(crate) fn held(&self, most: usize) -> Vec<(u32, usize)> {
-        let held = |rank| {
-            let task = (self.named(rank) as usize).checked_sub(1)?;
-            (self.status(task) == TaskStatus::Taken).then_some((rank as u32, task))
+        let of_rank = |rank| {
+            let tasks = self.memory.holder(rank).named();
+            let tasks = tasks.map(|(_, name)| task_of(name));
+            tasks
+                .filter(move |&task| self.status(task) == TaskStatus::Taken)
+                .map(move |task| (rank as u32, task))
         };
         let ranks = 0..self.memory.ranks();
-        ranks.filter_map(held).take(most).collect()
+        ranks.flat_map(of_rank).take(most).collect()
     }
 
     #[inline]
@@ -331,6 +390,11 @@ impl<M: TableMemory> TaskTable<M> {
     fn byte(&self, task: usize) -> &AtomicU8 {
         &self.memory.bytes()[task]
     }
+}
+
+/// The task of a name in a [`Holder`](layout::Holder).
+fn task_of(name: u32) -> usize {
+    name as usize - 1
 }
 
 fn now() -> u64 {
@@ -365,10 +429,13 @@ impl<M: TableMemory> Index<'_, M> {
         }
     }
 
-    /// Records that a task is not open.
+    /// Records that the tasks of these bits of a word are not open.
     #[inline]
-    fn close(&self, task: usize) {
-        self.close_at(0, task);
+    fn close(&self, word: usize, bits: u64) {
+        let before = self.0.level(0)[word].fetch_or(bits, Ordering::SeqCst);
+        if before | bits == CLOSED && self.0.levels() > 1 {
+            self.close_at(1, word);
+        }
     }
 
     /// Records that a task is open.
@@ -376,13 +443,13 @@ impl<M: TableMemory> Index<'_, M> {
         self.open_at(0, task);
     }
 
-    #[inline]
+    /// Records that nothing is open below a bit of a level that is not the lowest.
     fn close_at(&self, level: usize, at: usize) {
         let mut at = at;
         for level in level..self.0.levels() {
             let bit = 1 << (at % 64);
             let before = self.0.level(level)[at / 64].fetch_or(bit, Ordering::SeqCst);
-            if level > 0 && self.0.level(level - 1)[at].load(Ordering::SeqCst) != CLOSED {
+            if self.0.level(level - 1)[at].load(Ordering::SeqCst) != CLOSED {
                 // Something was opened below, maybe before this bit was set.
                 return self.open_at(level, at);
             }

@@ -1,17 +1,20 @@
-//! Votes: round after round, the ranks of a worker report to its first rank.
+//! Votes: round after round, the ranks of a worker report to its first rank what has become of each
+//! task of the round.
 //!
-//! Each rank has a slot of its own on its node. If the first rank is on another node, the rank
-//! sends it a message instead. Only the first rank waits, so a rank can also vote in a drop.
+//! Each rank has a slot of its own on its node, with a word for each task of a round. If the first
+//! rank is on another node, the rank sends it a message instead. Only the first rank waits, so a rank
+//! can also vote in a drop, and the ranks may end the tasks of a round in different orders.
 
 mod remote;
 
 use crate::batch::behind_mailbox;
+use crate::batch::table::layout::MOST_AT_ONCE;
 use crate::batch::vote::remote::RemoteVotes;
 use crate::object::Object;
 use crate::share::OuterCall;
 use crate::shm::absence::{Absence, HostLoss};
 use crate::shm::atomic::{AtomicU32, AtomicU64};
-use crate::shm::cells::Text;
+use crate::shm::cells::{set_text, text_in};
 use crate::shm::event::{Event, FutexWord};
 use crate::shm::layout::Layout;
 use crate::shm::line::Line;
@@ -30,34 +33,65 @@ struct VoteWords {
     futex_word: Line<FutexWord>,
 }
 
-/// The vote of one rank. Stored by this rank only. All zero: no vote yet.
+/// The votes of one rank. Stored by this rank only. All zero: no vote yet.
 #[repr(C)]
 struct VoteSlot {
-    /// The round of the vote; stored after the rest.
-    round: AtomicU64,
-    /// [`DONE`], [`FAILED`], [`OPEN`] or [`DROPPED`].
-    kind: AtomicU32,
+    /// For each task of a round, by its position: the round (bits 3 to 63) and what the vote is,
+    /// [`DONE`], [`FAILED`], [`OPEN`] or [`DROPPED`]. Stored after the reason.
+    votes: [AtomicU64; MOST_AT_ONCE],
     /// Nonzero once the rank has left.
     left: AtomicU32,
-    /// Why it failed.
-    reason: Text<60>,
+    /// Why tasks failed, by their positions; the tasks of a round have equal parts of it.
+    reasons: [AtomicU64; REASONS],
 }
 
-/// `kind`: [`Vote::Done`].
-const DONE: u32 = 1;
-/// `kind`: [`Vote::Failed`].
-const FAILED: u32 = 2;
-/// `kind`: [`Vote::Open`].
-const OPEN: u32 = 3;
-/// `kind`: [`Vote::Dropped`].
-const DROPPED: u32 = 4;
+/// The most cells of the reason why a task failed: its length and 480 bytes.
+const REASON: usize = 61;
+/// The cells of the reasons in a slot: up to 16 tasks of a round have as many as a reason can have.
+const REASONS: usize = 16 * REASON;
+
+/// A vote: [`Vote::Done`].
+const DONE: u64 = 1;
+/// A vote: [`Vote::Failed`].
+const FAILED: u64 = 2;
+/// A vote: [`Vote::Open`].
+const OPEN: u64 = 3;
+/// A vote: [`Vote::Dropped`].
+const DROPPED: u64 = 4;
+/// The bits of a word that say what the vote is.
+const KIND: u64 = 0b111;
+
+impl VoteSlot {
+    /// The cells of the reason why a task failed.
+    fn reason(&self, on: TaskOfRound) -> &[AtomicU64] {
+        let length = (REASONS / on.tasks).min(REASON);
+        &self.reasons[on.position * length..][..length]
+    }
+}
 
 // SAFETY: atomics only, for all of which zero is a value.
 unsafe impl Shareable for VoteWords {}
 // SAFETY: as above.
 unsafe impl Shareable for Line<VoteSlot> {}
 
-/// The vote of a rank on the task of a round.
+/// A task on which the ranks of a worker vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskOfRound {
+    pub(super) round: u64,
+    /// Its position among the tasks of the round.
+    pub(super) position: usize,
+    /// The number of tasks of the round, from 1 to [`MOST_AT_ONCE`].
+    pub(super) tasks: usize,
+}
+
+impl TaskOfRound {
+    /// The word of a vote on it, without the vote.
+    fn word(self) -> u64 {
+        self.round << KIND.count_ones()
+    }
+}
+
+/// The vote of a rank on a task.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(super) enum Vote {
     /// The rank has done its part.
@@ -68,8 +102,6 @@ pub(super) enum Vote {
     Open,
     /// The rank has dropped the task, and has not said what became of it.
     Dropped,
-    /// The rank takes part in no more rounds, from this one on.
-    Left,
 }
 
 /// The reason why the vote of a rank will not arrive.
@@ -111,11 +143,11 @@ impl Votes {
         }
     }
 
-    /// Casts this rank's vote on a round. Does not wait.
-    pub(super) fn cast(&self, round: u64, vote: &Vote) {
-        if let RankLocation::Remote(_) = self.slots.domain().topology().location(0) {
+    /// Casts this rank's vote on a task. Does not wait.
+    pub(super) fn cast(&self, on: TaskOfRound, vote: &Vote) {
+        if self.is_remote() {
             if let Some(remote) = &self.remote {
-                remote.cast(round, vote.clone());
+                remote.cast(on, vote.clone());
             }
             return;
         }
@@ -123,36 +155,58 @@ impl Votes {
         let kind = match vote {
             Vote::Done => DONE,
             Vote::Failed(reason) => {
-                slot.reason.set(reason);
+                set_text(slot.reason(on), reason);
                 FAILED
             }
             Vote::Open => OPEN,
             Vote::Dropped => DROPPED,
-            Vote::Left => {
-                slot.left.swap(1, Ordering::SeqCst);
-                return self.futex_word().notify(1);
-            }
         };
-        slot.kind.store(kind, Ordering::Relaxed);
         // An exchange, so that the look at the sleeper comes after it.
-        slot.round.swap(round, Ordering::SeqCst);
+        slot.votes[on.position].swap(on.word() | kind, Ordering::SeqCst);
         self.futex_word().notify(1);
     }
 
-    /// As the first rank: waits for the votes of the other ranks on a round, in the order of the
+    /// Says that this rank takes part in no more rounds. Does not wait.
+    pub(super) fn leave(&self) {
+        if self.is_remote() {
+            if let Some(remote) = &self.remote {
+                remote.leave();
+            }
+            return;
+        }
+        let slot = self.slots.slot(self.slots.me());
+        slot.left.swap(1, Ordering::SeqCst);
+        self.futex_word().notify(1);
+    }
+
+    /// Whether the first rank is on another node.
+    fn is_remote(&self) -> bool {
+        let location = self.slots.domain().topology().location(0);
+        matches!(location, RankLocation::Remote(_))
+    }
+
+    /// As the first rank: waits for the votes of the other ranks on a task, in the order of the
     /// ranks, in a call of the batch.
-    pub(super) fn wait(&self, round: u64, outer: &OuterCall<'_>) -> Result<Vec<Vote>, Absent> {
+    pub(super) fn wait(&self, on: TaskOfRound, outer: &OuterCall<'_>) -> Result<Vec<Vote>, Absent> {
         let size = self.slots.domain().topology().size() as u32;
         (1..size)
-            .map(|rank| match self.wait_for(rank, round, outer)? {
-                Vote::Left => Err(Absent::Left(rank)),
-                vote => Ok(vote),
-            })
+            .map(|rank| self.wait_for(rank, on, outer)?.ok_or(Absent::Left(rank)))
             .collect()
     }
 
-    fn wait_for(&self, rank: u32, round: u64, outer: &OuterCall<'_>) -> Result<Vote, Absent> {
-        let vote = || self.vote(rank, round);
+    /// Waits for the vote of a rank; none if the rank has left before.
+    fn wait_for(
+        &self,
+        rank: u32,
+        on: TaskOfRound,
+        outer: &OuterCall<'_>,
+    ) -> Result<Option<Vote>, Absent> {
+        let vote = || {
+            // In this order: it votes before it leaves.
+            let has_left = self.has_left(rank);
+            let vote = self.vote(rank, on);
+            (has_left || vote.is_some()).then_some(vote)
+        };
         let absence = || {
             let departure = self.slots.domain().departure(rank as usize);
             departure.or_else(|| outer.absence(rank as usize))
@@ -185,28 +239,32 @@ impl Votes {
     /// A rank that has left, if any is known.
     pub(super) fn left(&self) -> Option<u32> {
         let size = self.slots.domain().topology().size() as u32;
-        // No round has this number.
-        (1..size).find(|rank| self.vote(*rank, u64::MAX) == Some(Vote::Left))
+        (1..size).find(|rank| self.has_left(*rank))
     }
 
-    /// The vote of a rank on a round, if it is there.
-    fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
+    fn has_left(&self, rank: u32) -> bool {
         let location = self.slots.domain().topology().location(rank as usize);
         let RankLocation::Local(slot) = location else {
-            return self.remote.as_ref()?.vote(rank, round);
+            let remote = self.remote.as_ref();
+            return remote.is_some_and(|remote| remote.has_left(rank));
+        };
+        self.slots.slot(slot).left.load(Ordering::Acquire) != 0
+    }
+
+    /// The vote of a rank on a task, if it is there.
+    fn vote(&self, rank: u32, on: TaskOfRound) -> Option<Vote> {
+        let location = self.slots.domain().topology().location(rank as usize);
+        let RankLocation::Local(slot) = location else {
+            return self.remote.as_ref()?.vote(rank, on);
         };
         let slot = self.slots.slot(slot);
-        let has_left = slot.left.load(Ordering::Acquire) != 0;
-        // In this order: it voted before it left.
-        if slot.round.load(Ordering::Acquire) == round {
-            return Some(match slot.kind.load(Ordering::Relaxed) {
-                DONE => Vote::Done,
-                FAILED => Vote::Failed(slot.reason.get()),
-                DROPPED => Vote::Dropped,
-                _ => Vote::Open,
-            });
-        }
-        has_left.then_some(Vote::Left)
+        let word = slot.votes[on.position].load(Ordering::Acquire);
+        (word & !KIND == on.word() && word & KIND != 0).then(|| match word & KIND {
+            DONE => Vote::Done,
+            FAILED => Vote::Failed(text_in(slot.reason(on))),
+            DROPPED => Vote::Dropped,
+            _ => Vote::Open,
+        })
     }
 
     fn futex_word(&self) -> Event<'_> {

@@ -1,16 +1,22 @@
 //! Votes of ranks of other nodes.
 
-use super::Vote;
+use super::{TaskOfRound, Vote};
 use crate::net::{Client, Link, Message, Port};
 use crate::shm::lock;
 use serde::{Deserialize, Serialize};
 use std::sync::{Arc, Mutex};
 
-/// To the first rank: the sender's vote on a round.
+/// To the first rank.
 #[derive(Debug, Serialize, Deserialize)]
-struct VoteMessage {
-    round: u64,
-    vote: Vote,
+enum VoteMessage {
+    /// The sender's vote on a task.
+    Cast {
+        round: u64,
+        position: usize,
+        vote: Vote,
+    },
+    /// The sender takes part in no more rounds.
+    Left,
 }
 
 impl Message for VoteMessage {}
@@ -28,8 +34,8 @@ struct ReceivedVotes(Mutex<Vec<(u32, VoteMessage)>>);
 impl Client for ReceivedVotes {
     type Message = VoteMessage;
 
-    fn receive(&self, from: u32, vote: VoteMessage) {
-        lock(&self.0).push((from, vote));
+    fn receive(&self, from: u32, message: VoteMessage) {
+        lock(&self.0).push((from, message));
     }
 }
 
@@ -42,24 +48,47 @@ impl RemoteVotes {
         RemoteVotes { port, received }
     }
 
-    /// Sends this rank's vote on a round to the first rank.
-    pub(super) fn cast(&self, round: u64, vote: Vote) {
-        self.port.send_to_rank(0, &VoteMessage { round, vote });
+    /// Sends this rank's vote on a task to the first rank.
+    pub(super) fn cast(&self, on: TaskOfRound, vote: Vote) {
+        let TaskOfRound {
+            round, position, ..
+        } = on;
+        let message = VoteMessage::Cast {
+            round,
+            position,
+            vote,
+        };
+        self.port.send_to_rank(0, &message);
     }
 
-    /// The vote of a rank of another node on a round, or [`Vote::Left`] if it has left. Forgets
-    /// votes on earlier rounds.
-    pub(super) fn vote(&self, rank: u32, round: u64) -> Option<Vote> {
+    /// Tells the first rank that this one takes part in no more rounds.
+    pub(super) fn leave(&self) {
+        self.port.send_to_rank(0, &VoteMessage::Left);
+    }
+
+    /// Whether a rank of another node is known to have left.
+    pub(super) fn has_left(&self, rank: u32) -> bool {
+        let received = lock(&self.received.0);
+        let mut of_rank = received.iter().filter(|(from, _)| *from == rank);
+        of_rank.any(|(_, message)| matches!(message, VoteMessage::Left))
+    }
+
+    /// The vote of a rank of another node on a task. Forgets votes on earlier rounds.
+    pub(super) fn vote(&self, rank: u32, on: TaskOfRound) -> Option<Vote> {
         let mut received = lock(&self.received.0);
-        let is_of_use = |message: &VoteMessage| {
-            message.round >= round || round == u64::MAX || message.vote == Vote::Left
-        };
-        received.retain(|(_, message)| is_of_use(message));
-        let of_rank = || received.iter().filter(|(from, _)| *from == rank);
-        let of_round = of_rank().find(|(_, message)| message.round == round);
-        let left = || of_rank().find(|(_, message)| message.vote == Vote::Left);
-        of_round
-            .or_else(left)
-            .map(|(_, message)| message.vote.clone())
+        received.retain(|(_, message)| match message {
+            VoteMessage::Cast { round, .. } => *round >= on.round,
+            VoteMessage::Left => true,
+        });
+        received.iter().find_map(|(from, message)| match message {
+            VoteMessage::Cast {
+                round,
+                position,
+                vote,
+            } if *from == rank && (*round, *position) == (on.round, on.position) => {
+                Some(vote.clone())
+            }
+            _ => None,
+        })
     }
 }

@@ -342,7 +342,7 @@ fn shows_its_state(job: &Job) {
         r#"name: "weather""#,
         "tasks: 2",
         "worker: 0",
-        "runs: Some(0)",
+        "runs: [0]",
         &format!("rank: {}", job.rank),
     ] {
         assert!(shown.contains(part), "{part} in {shown}");
@@ -354,7 +354,7 @@ fn shows_its_state(job: &Job) {
     );
     task.done().unwrap();
     let shown = format!("{batch:?}");
-    assert!(shown.contains("runs: None"), "{shown}");
+    assert!(shown.contains("runs: []"), "{shown}");
     assert!(batch.directory().is_none() && batch.problems().is_empty());
     let numbered = Batch::builder(&job.world).tasks(200).build().unwrap();
     assert_eq!(

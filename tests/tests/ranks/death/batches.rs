@@ -19,6 +19,8 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     worker_with_a_task_dies = |job| worker_with_a_task_dies(job, false),
     worker_with_a_task_on_disk_dies = |job| worker_with_a_task_dies(job, true),
     last_of_all_dies = |job| one_of_all_dies(job, false),
+    worker_with_several_tasks_dies = |job| worker_with_several_tasks_dies(job, false),
+    worker_with_several_tasks_on_disk_dies = |job| worker_with_several_tasks_dies(job, true),
     busy_worker_dies = |job| busy_worker_dies(job, 1, false),
     busy_worker_on_disk_dies = |job| busy_worker_dies(job, 1, true),
     last_try_of_a_dead_worker = |job| last_try_of_a_dead_worker(job, false),
@@ -29,6 +31,10 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies, OneNode]:
     first_of_a_worker_on_disk_dies = |job| one_of_a_worker_dies(job, true, true),
     last_of_a_worker_dies = |job| one_of_a_worker_dies(job, false, false),
     last_of_a_worker_on_disk_dies = |job| one_of_a_worker_dies(job, false, true),
+    first_of_a_worker_with_several_dies = |job| one_of_a_worker_with_several_dies(job, true, false),
+    first_of_a_worker_with_several_on_disk_dies = |job| one_of_a_worker_with_several_dies(job, true, true),
+    last_of_a_worker_with_several_dies = |job| one_of_a_worker_with_several_dies(job, false, false),
+    last_of_a_worker_with_several_on_disk_dies = |job| one_of_a_worker_with_several_dies(job, false, true),
     first_of_all_dies = |job| one_of_all_dies(job, true),
     first_of_a_busy_worker_dies = |job| busy_worker_dies(job, 2, false),
     first_of_a_busy_worker_on_disk_dies = |job| busy_worker_dies(job, 2, true),
@@ -119,6 +125,95 @@ fn worker_with_a_task_dies(job: &Job, on_disk: bool) {
         assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
     }
     assert_eq!(job.scratch.word(TOOK).load(SeqCst), 0);
+    survived(job)
+}
+
+/// Continues with several tasks at a time until all tasks are done.
+fn run_rest_at_once(job: &Job, batch: &mut Batch) {
+    let start = Instant::now();
+    loop {
+        while let Some(tasks) = batch.next_tasks(4).unwrap() {
+            for task in tasks {
+                if task.worker().rank() == 0 {
+                    job.scratch.word(RUNS + task.index()).fetch_add(1, SeqCst);
+                }
+                task.done().unwrap();
+            }
+        }
+        if batch.wait_all_timeout(LONG).unwrap().is_over() {
+            return;
+        }
+        assert!(start.elapsed() < LONG, "{:?}", batch.summary());
+    }
+}
+
+/// The victim has taken five tasks and ended two of them. The others do the three that it holds,
+/// each once more.
+fn worker_with_several_tasks_dies(job: &Job, on_disk: bool) {
+    let mut batch = made(job, &job.world, 1, 20, on_disk);
+    if job.rank == victim(job) {
+        let mut tasks = batch.next_tasks(5).unwrap().unwrap();
+        for place in [3, 1] {
+            let task = tasks.remove(place);
+            job.scratch.word(RUNS + task.index()).fetch_add(1, SeqCst);
+            task.done().unwrap();
+        }
+        let held: Vec<usize> = tasks.iter().map(|task| task.index()).collect();
+        assert_eq!(held, [0, 2, 4]);
+        ready(job);
+        // The others reach the end, and wait for this rank.
+        thread::sleep(Duration::from_millis(100));
+        die();
+    }
+    job.scratch.wait_for(READY);
+    run_rest_at_once(job, &mut batch);
+    all_are_done(&batch);
+    job.scratch.meet(TOOK + 1, job.size - 1);
+    for task in 0..20 {
+        assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
+    }
+    survived(job)
+}
+
+/// Workers of two. One rank of a worker dies with three tasks, of which the other one then ends one.
+fn one_of_a_worker_with_several_dies(job: &Job, is_first: bool, on_disk: bool) {
+    let comm = line(job, is_first);
+    let mut batch = made(job, &comm, 2, 20, on_disk);
+    let victims = if is_first { 0 } else { comm.size() / 2 - 1 };
+    let victim_there = if is_first { 0 } else { comm.size() - 1 };
+    if batch.worker().number() != victims {
+        job.scratch.wait_for(READY);
+        run_rest_at_once(job, &mut batch);
+        all_are_done(&batch);
+        job.scratch.meet(TOOK, job.size - 2);
+        for task in 0..20 {
+            assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
+        }
+        survived(job)
+    }
+    let mut tasks = batch.next_tasks(3).unwrap().unwrap();
+    if job.rank == victim(job) {
+        ready(job);
+        thread::sleep(Duration::from_millis(60));
+        die();
+    }
+    await_death(job);
+    let is_told = |error: BatchError| {
+        let is_right = matches!(error, BatchError::RankDied { rank } if rank == victim_there);
+        assert!(is_right, "{error:?}");
+    };
+    match tasks.remove(1).done() {
+        Ok(()) if is_first => {}
+        ended => is_told(ended.unwrap_err()),
+    }
+    drop(tasks);
+    for _ in 0..2 {
+        is_told(batch.next_tasks(3).map(drop).unwrap_err());
+    }
+    let summary = settled(&batch);
+    if comm.size() == 2 {
+        assert_eq!((summary.open, summary.total()), (20, 20));
+    }
     survived(job)
 }
 

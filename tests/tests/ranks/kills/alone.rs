@@ -38,8 +38,8 @@ pub fn act(round: &mut Round<'_>, objects: &mut Objects) {
         14 => take(round, objects),
         15 => read_region(round, objects),
         16 => write_region(round, objects),
-        17 | 18 => run_task(round, &mut objects.batch, 0),
-        _ => run_task(round, &mut objects.kept, 1),
+        17 | 18 => run_tasks(round, &mut objects.batch, 0),
+        _ => run_tasks(round, &mut objects.kept, 1),
     }
 }
 
@@ -244,15 +244,16 @@ pub fn write_region(round: &mut Round<'_>, objects: &mut Objects) {
     });
 }
 
-fn run_task(round: &mut Round<'_>, batch: &mut Batch, number: usize) {
-    round.call("run a task", &[], |round| {
-        let Some(task) = batch.next_task()? else {
-            return Ok(());
-        };
-        let index = task.index();
-        round.runs_task(number, index);
-        task.done()?;
-        round.record(format_args!("done {number} {index}"));
+/// Runs one task, or several that it has at the same time.
+fn run_tasks(round: &mut Round<'_>, batch: &mut Batch, number: usize) {
+    let most = 1 + round.own.below(3) as usize;
+    round.call("run tasks", &[], |round| {
+        for task in batch.next_tasks(most)?.unwrap_or_default() {
+            let index = task.index();
+            round.runs_task(number, index);
+            task.done()?;
+            round.record(format_args!("done {number} {index}"));
+        }
         Ok::<(), BatchError>(())
     });
 }

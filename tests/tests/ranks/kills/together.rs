@@ -215,21 +215,20 @@ fn pipe(round: &mut Round<'_>, objects: &mut Objects, number: usize) {
     }
 }
 
-/// Some tasks in workers of two.
+/// Some tasks in workers of two, one at a time and then two.
 fn pairs(round: &mut Round<'_>, batch: &mut Batch) {
-    for _ in 0..3 {
+    for most in [1, 2] {
         let is_first = batch.worker().rank() == 0;
-        round.call("run a task in a pair", GONE, |round| {
-            let Some(task) = batch.next_task()? else {
-                return Ok(());
-            };
-            let index = task.index();
-            if is_first {
-                round.runs_task(2, index);
-            }
-            task.done()?;
-            if is_first {
-                round.record(format_args!("done 2 {index}"));
+        round.call("run tasks in a pair", GONE, |round| {
+            for task in batch.next_tasks(most)?.unwrap_or_default() {
+                let index = task.index();
+                if is_first {
+                    round.runs_task(2, index);
+                }
+                task.done()?;
+                if is_first {
+                    round.record(format_args!("done 2 {index}"));
+                }
             }
             Ok::<(), BatchError>(())
         });

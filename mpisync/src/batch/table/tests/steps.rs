@@ -3,7 +3,7 @@
 use crate::batch::directory::Again;
 use crate::batch::table::Taken;
 use crate::batch::table::layout::TaskStatus;
-use crate::batch::table::tests::table;
+use crate::batch::table::tests::{table, take_up_to};
 use proptest::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
@@ -11,9 +11,12 @@ enum Step {
     Take {
         rank: usize,
         again: Again,
+        most: usize,
     },
+    /// Of the tasks that the rank has, one.
     Finish {
         rank: usize,
+        which: usize,
         status: TaskStatus,
     },
     Set {
@@ -47,8 +50,10 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         TaskStatus::Invalid,
     ]);
     let step = prop_oneof![
-        4 => (0..RANKS, again).prop_map(|(rank, again)| Step::Take { rank, again }),
-        4 => (0..RANKS, ends()).prop_map(|(rank, status)| Step::Finish { rank, status }),
+        4 => (0..RANKS, again, 1..5_usize)
+            .prop_map(|(rank, again, most)| Step::Take { rank, again, most }),
+        8 => (0..RANKS, any::<usize>(), ends())
+            .prop_map(|(rank, which, status)| Step::Finish { rank, which, status }),
         1 => (0..TASKS, statuses).prop_map(|(task, status)| Step::Set { task, status }),
         1 => (0..RANKS).prop_map(|rank| Step::Die { rank }),
     ];
@@ -62,40 +67,37 @@ proptest! {
     fn any_steps_leave_what_the_model_says(steps in steps()) {
         let mut table = table(TASKS, RANKS);
         let mut model = [TaskStatus::Open; TASKS];
-        let mut has: [Option<Taken>; RANKS] = [None; RANKS];
+        let mut has: [Vec<Taken>; RANKS] = Default::default();
         let mut was_taken = [false; TASKS];
         for step in steps {
             match step {
-                Step::Take { rank, again } if has[rank].is_none() => {
-                    let taken = table.take(rank, again);
-                    let open = model.iter().position(|&status| status == TaskStatus::Open);
-                    match (taken, open) {
-                        (Some(Taken { task, was, .. }), Some(first)) => {
-                            prop_assert_eq!((task, was), (first, TaskStatus::Open));
-                        }
-                        (Some(Taken { task, was, .. }), None) => {
-                            prop_assert_eq!(model[task], was);
-                            let is_offered = match was {
+                Step::Take { rank, again, most } if has[rank].is_empty() => {
+                    let found = take_up_to(&table, rank, again, most);
+                    let open = |status: &TaskStatus| *status == TaskStatus::Open;
+                    let left = model.iter().filter(|status| open(status)).count();
+                    prop_assert!(found.len() <= most && found.len() >= left.min(most));
+                    for Taken { task, was, .. } in &found {
+                        let (task, was) = (*task, *was);
+                        prop_assert_eq!(model[task], was);
+                        match model.iter().position(|status| open(status)) {
+                            Some(first) => prop_assert_eq!(task, first),
+                            None => prop_assert!(match was {
                                 TaskStatus::Elsewhere => again.running,
                                 TaskStatus::Failed => again.failed,
                                 TaskStatus::Done => again.done && !was_taken[task],
                                 _ => false,
-                            };
-                            prop_assert!(is_offered);
+                            }),
                         }
-                        (None, open) => prop_assert_eq!(open, None),
+                        model[task] = TaskStatus::Taken;
+                        was_taken[task] = true;
                     }
-                    if let Some(taken) = taken {
-                        model[taken.task] = TaskStatus::Taken;
-                        was_taken[taken.task] = true;
-                        has[rank] = Some(taken);
-                    }
+                    has[rank] = found;
                 }
-                Step::Finish { rank, status } => {
-                    if let Some(taken) = has[rank].take() {
-                        prop_assert!(table.finish(rank, taken, status));
-                        model[taken.task] = status;
-                    }
+                Step::Finish { rank, which, status } if !has[rank].is_empty() => {
+                    let which = which % has[rank].len();
+                    let taken = has[rank].swap_remove(which);
+                    prop_assert!(table.finish(rank, taken, status));
+                    model[taken.task] = status;
                 }
                 Step::Set { task, status } => {
                     let may = model[task] != TaskStatus::Taken;
@@ -106,13 +108,13 @@ proptest! {
                 }
                 Step::Die { rank } => {
                     table.memory.dead = vec![rank];
-                    prop_assert_eq!(table.reclaim(), usize::from(has[rank].is_some()));
+                    prop_assert_eq!(table.reclaim(), has[rank].len());
                     table.memory.dead = Vec::new();
-                    if let Some(taken) = has[rank].take() {
+                    for taken in has[rank].drain(..) {
                         model[taken.task] = TaskStatus::Open;
                     }
                 }
-                Step::Take { .. } => {}
+                Step::Take { .. } | Step::Finish { .. } => {}
             }
             for (task, &status) in model.iter().enumerate() {
                 prop_assert_eq!(table.status(task), status);
