@@ -275,7 +275,7 @@ mod tests {
 
     #[test]
     fn nobody_joins_while_others_wait_for_the_lock() {
-        let mut table = opened(3, &[0..1]);
+        let mut table = opened(3, std::slice::from_ref(&(0..1)));
         assert_eq!(table.advance(0, true, true), Next::Holds, "a member");
         table.join(1, 1..2);
         assert_eq!(table.advance(1, true, true), Next::Waits);
@@ -288,7 +288,7 @@ mod tests {
 
     #[test]
     fn a_group_ends_even_if_ranges_come_and_go() {
-        let mut table = opened(2, &[0..1]);
+        let mut table = opened(2, std::slice::from_ref(&(0..1)));
         assert_eq!(table.advance(0, true, false), Next::Holds);
         let mut joined = 0;
         loop {
