@@ -6,8 +6,8 @@ use mpisync::ndarray::Ix2;
 use mpisync::sync::Permit;
 use mpisync::{
     Access, Barrier, Batch, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, ReadGuard,
-    Region, RegionReadGuard, RegionWriteGuard, Semaphore, Task, Turn, TurnGuard, WindowController,
-    WriteGuard,
+    Region, RegionPartGuard, RegionReadGuard, RegionWriteGuard, Semaphore, Task, Turn, TurnGuard,
+    WindowController, WriteGuard,
 };
 
 /// What a rank holds of a controller.
@@ -85,6 +85,8 @@ pub enum RegionGuard<'a> {
     Read(RegionReadGuard<'a, u8, Ix2>),
     /// The lock for writing.
     Write(RegionWriteGuard<'a, u8, Ix2>),
+    /// A part for writing.
+    Part(RegionPartGuard<'a, u8, Ix2>),
 }
 
 impl Lend for Items {

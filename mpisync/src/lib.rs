@@ -207,7 +207,7 @@ pub use crate::plain::Plain;
 pub use crate::plain::foreign::pod::Pod;
 #[cfg(feature = "region")]
 #[doc(inline)]
-pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
+pub use crate::region::{Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
 pub use crate::rwlock::threads::{ThreadRank, ThreadRanks};

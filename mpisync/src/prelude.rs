@@ -8,7 +8,7 @@ pub use crate::error::{CollectiveError, CreateError, LockError};
 pub use crate::guarded::{AppendFile, Guarded, Resource};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]
-pub use crate::region::{Region, RegionError, RegionReadGuard, RegionWriteGuard};
+pub use crate::region::{Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, WriteGuard};
 pub use crate::sync::{

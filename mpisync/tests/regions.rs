@@ -251,3 +251,72 @@ fn guards_show_the_items() {
         (0, "[0.0, 0.5]".to_owned())
     );
 }
+
+#[test]
+fn parts_are_lent() {
+    let mut region = Region::<i32, Ix3>::local([4, 2, 3]).expect("room");
+    {
+        let mut part = region.write_part(1..3);
+        assert_eq!((part.shape(), part.range()), (&[2, 2, 3][..], 1..3));
+        assert_eq!((part.rank(), part.size(), part.name()), (0, 1, "local"));
+        part.fill(1);
+        part[[1, 1, 2]] = 5;
+        part.index_axis_mut(Axis(1), 0).fill(2);
+        part.slice_mut(s![0, 1, ..]).fill(3);
+        part.as_slice_mut()[0] = 7;
+        part.view_mut().mapv_inplace(|item| 10 * item);
+        let row = Array2::from_elem((1, 3), 4).insert_axis(Axis(0));
+        part.assign(&row, [1, 0, 0]).expect("inside");
+        let outside = part.assign(&row, [2, 0, 0]);
+        assert!(matches!(
+            outside,
+            Err(RegionError::OutOfBounds {
+                axis: 0,
+                extent: 2,
+                ..
+            })
+        ));
+        part.publish().expect("nowhere to");
+    }
+    let right = [
+        0, 0, 0, 0, 0, 0, 70, 20, 20, 30, 30, 30, 4, 4, 4, 10, 10, 50, 0, 0, 0, 0, 0, 0,
+    ];
+    assert_eq!(region.read().as_slice().expect("in order"), right);
+    let mut table = Region::<f64, Ix2>::local([3, 2]).expect("room");
+    table.write_part(2..).row_mut(0).fill(1.5);
+    assert_eq!(table.read().row(2).sum(), 3.0);
+    assert_eq!(table.write_part(..=1).sum(), 0.0);
+}
+
+#[test]
+fn parts_are_inside_the_region() {
+    let now = Duration::ZERO;
+    let mut region = Region::<f64, Ix2>::local([4, 2]).expect("room");
+    for (start, end) in [(0, 5), (3, 2), (4, 5), (5, 5), (usize::MAX, usize::MAX)] {
+        let error = region.write_part_timeout(start..end, now).map(drop);
+        let rows = 4;
+        assert_eq!(
+            error,
+            Err(RegionError::PartOutOfBounds { start, end, rows })
+        );
+    }
+    let error = region.write_part_timeout(2..=usize::MAX, now).map(drop);
+    let words = error.expect_err("outside").to_string();
+    assert!(words.contains("inside 0..4"), "{words}");
+    let panic = catch_unwind(AssertUnwindSafe(|| drop(region.write_part(3..6))));
+    assert!(panic.is_err());
+    // An empty part takes no lock, and may be taken at the end.
+    for empty in [0..0, 2..2, 4..4] {
+        let mut part = region.write_part_timeout(empty, now).expect("inside");
+        assert!(part.is_empty() && part.as_slice_mut().is_empty());
+        part.fill(1.0);
+    }
+    assert_eq!(region.read().sum(), 0.0);
+    let mut flat = Region::<f64, Ix2>::local([4, 0]).expect("room");
+    assert_eq!(flat.write_part(1..3).shape(), [2, 0]);
+    let mut none = Region::<f64>::local([0, 3]).expect("room");
+    assert!(none.write_part(..).is_empty());
+    let mut number = Region::<f64>::local(IxDyn(&[])).expect("room");
+    let error = number.write_part_timeout(.., now).map(drop);
+    assert_eq!(error, Err(RegionError::NoRows));
+}

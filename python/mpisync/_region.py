@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from contextlib import contextmanager
 from typing import Any, Callable, Iterator, Optional, Sequence, Tuple, TypeVar, Union
 
@@ -159,11 +160,11 @@ class Region:
         return self._memory.name
 
     @contextmanager
-    def _view(self, lent: Any) -> Iterator[RegionView]:
+    def _view(self, lent: Any, shape: Optional[Tuple[int, ...]] = None) -> Iterator[RegionView]:
         """The items in lent memory, as an array that may be used inside the block."""
         data = np.asarray(lent)
         lease = _Lease(data.__array_interface__["data"][0], data.nbytes)
-        array = data.view(self._dtype).reshape(self._shape).view(RegionView)
+        array = data.view(self._dtype).reshape(self._shape if shape is None else shape).view(RegionView)
         object.__getattribute__(array, "__dict__")["lease"] = lease
         try:
             yield array
@@ -171,10 +172,10 @@ class Region:
             lease.held = False
 
     @contextmanager
-    def _locked(self, lent: Any) -> Iterator[RegionView]:
+    def _locked(self, lent: Any, shape: Optional[Tuple[int, ...]] = None) -> Iterator[RegionView]:
         """The same, and the lock is released after the block."""
         try:
-            with self._view(lent) as array:
+            with self._view(lent, shape) as array:
                 yield array
         finally:
             self._memory.unlock()
@@ -189,6 +190,27 @@ class Region:
     def write(self, *, timeout: Optional[float] = None) -> Iterator[RegionView]:
         """Lends the items for writing, while no other rank reads or writes. An exception does not undo changes."""
         with self._locked(self._memory.lock_write(timeout)) as array:
+            yield array
+
+    @contextmanager
+    def write_part(self, start: int, stop: int, *, timeout: Optional[float] = None) -> Iterator[RegionView]:
+        """Lends the rows from `start` to before `stop` for writing, while other ranks write other rows.
+
+        Rows are along the first axis. The array has only these rows, and its indices count from `start`. Waits while another
+        rank has a part that overlaps, or reads or writes the whole region. An empty part takes no lock.
+        """
+        if not self._shape:
+            raise InvalidArgument("a region without axes has no rows to take a part of; use `write`")
+        start, stop, rows = operator.index(start), operator.index(stop), self._shape[0]
+        if not 0 <= start <= stop <= rows:
+            raise InvalidArgument(
+                f"the rows {start} to {stop} are no part of the region, which has {rows}; pass 0 <= start <= stop <= {rows}"
+            )
+        row = 1
+        for length in self._shape[1:]:
+            row *= length
+        lent = self._memory.lock_part(start * row, stop * row, timeout)
+        with self._locked(lent, (stop - start, *self._shape[1:])) as array:
             yield array
 
     @contextmanager

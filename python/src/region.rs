@@ -7,7 +7,7 @@ use crate::pickle::{pickled, unpickled};
 use crate::site::{self, interned};
 use mpisync::__private::{Function, update_on};
 use mpisync::ndarray::{Ix2, s};
-use mpisync::{CollectiveError, RegionWriteGuard};
+use mpisync::{CollectiveError, RegionError, RegionWriteGuard};
 use mpisync_bindings::block::runs;
 use mpisync_bindings::failure::{Failure, Kind};
 use mpisync_bindings::handle::{self, Object};
@@ -72,6 +72,13 @@ pub struct RegionMemory {
     master: i32,
 }
 
+/// The memory that a guard lends: its address and length, and the count of the arrays that use it.
+struct Loan {
+    address: usize,
+    length: usize,
+    lent: Arc<()>,
+}
+
 /// Memory that an array uses, as numpy asks for it.
 #[pyclass(frozen, module = "mpisync")]
 pub struct Lent {
@@ -120,19 +127,14 @@ impl fmt::Display for NoUpdate {
 }
 
 impl RegionMemory {
-    /// In bytes.
-    fn length(&self) -> usize {
-        self.shape.iter().product::<usize>() * self.item_size
-    }
-
-    /// The memory at an address, for arrays.
-    fn lend(slf: &Bound<'_, Self>, (address, lent): (usize, Arc<()>), writable: bool) -> Lent {
+    /// Memory for arrays.
+    fn lend(slf: &Bound<'_, Self>, loan: Loan, writable: bool) -> Lent {
         Lent {
-            address,
-            length: slf.get().length(),
+            address: loan.address,
+            length: loan.length,
             writable,
             _region: slf.clone().unbind(),
-            _lent: lent,
+            _lent: loan.lent,
         }
     }
 
@@ -214,9 +216,33 @@ impl RegionMemory {
 /// What lends the bytes for writing, an item in each row.
 type Guard<'a> = RegionWriteGuard<'a, u8, Ix2>;
 
-/// The address of the bytes that a guard lends for writing.
-fn address_of(guard: &mut Guard<'_>) -> usize {
-    guard.as_slice_mut().as_mut_ptr().expose_provenance()
+/// Why a part is not to be had.
+fn no_part(error: RegionError) -> Failure {
+    match error {
+        RegionError::Lock(error) => error.into(),
+        error => Failure::argument(error.to_string()),
+    }
+}
+
+/// The address and length of the bytes that a guard lends for writing.
+fn bytes_of(bytes: &mut [u8]) -> (usize, usize) {
+    (bytes.as_mut_ptr().expose_provenance(), bytes.len())
+}
+
+impl Memory {
+    /// The memory that the guard lends that this rank holds.
+    fn loan(&mut self) -> Result<Loan, Failure> {
+        let (address, length) = self.held()?.with_guard(|guard| match guard {
+            RegionGuard::Read(items) => (items.as_ptr().expose_provenance(), items.len()),
+            RegionGuard::Write(items) => bytes_of(items.as_slice_mut()),
+            RegionGuard::Part(items) => bytes_of(items.as_slice_mut()),
+        })?;
+        Ok(Loan {
+            address,
+            length,
+            lent: Arc::clone(&self.lent),
+        })
+    }
 }
 
 #[pymethods]
@@ -267,11 +293,7 @@ impl RegionMemory {
         let lent = slf.get().own.wait(slf.py(), move |memory| {
             let held = memory.held()?;
             held.hold(|region| Ok(RegionGuard::Read(region.read_timeout(limit)?)))?;
-            let address = held.with_guard(|guard| match guard {
-                RegionGuard::Read(items) => items.as_ptr().expose_provenance(),
-                RegionGuard::Write(items) => address_of(items),
-            })?;
-            Ok((address, Arc::clone(&memory.lent)))
+            memory.loan()
         })?;
         Ok(Self::lend(slf, lent, false))
     }
@@ -285,11 +307,28 @@ impl RegionMemory {
                 let limit = limit.for_writing(region.nodes());
                 Ok(RegionGuard::Write(region.write_timeout(limit)?))
             })?;
-            let address = held.with_guard(|guard| match guard {
-                RegionGuard::Read(items) => items.as_ptr().expose_provenance(),
-                RegionGuard::Write(items) => address_of(items),
+            memory.loan()
+        })?;
+        Ok(Self::lend(slf, lent, true))
+    }
+
+    /// Lends the items from `start` to before `stop` for writing.
+    #[pyo3(signature = (start, stop, timeout = None))]
+    fn lock_part(
+        slf: &Bound<'_, Self>,
+        start: usize,
+        stop: usize,
+        timeout: Option<f64>,
+    ) -> PyResult<Lent> {
+        let limit: Limit = self::timeout(slf.py(), timeout)?;
+        let lent = slf.get().own.wait(slf.py(), move |memory| {
+            let held = memory.held()?;
+            held.hold(|region| {
+                let limit = limit.for_writing(region.nodes());
+                let part = region.write_part_timeout(start..stop, limit);
+                Ok(RegionGuard::Part(part.map_err(no_part)?))
             })?;
-            Ok((address, Arc::clone(&memory.lent)))
+            memory.loan()
         })?;
         Ok(Self::lend(slf, lent, true))
     }
@@ -303,6 +342,7 @@ impl RegionMemory {
                     Ok(())
                 }
                 RegionGuard::Write(mut guard) => Ok(guard.publish()?),
+                RegionGuard::Part(mut guard) => Ok(guard.publish()?),
             })?
         })
     }
@@ -314,11 +354,7 @@ impl RegionMemory {
             if !taken {
                 return Ok(None);
             }
-            let address = held.with_guard(|guard| match guard {
-                RegionGuard::Read(items) => items.as_ptr().expose_provenance(),
-                RegionGuard::Write(items) => address_of(items),
-            })?;
-            Ok(Some((address, Arc::clone(&memory.lent))))
+            memory.loan().map(Some)
         })?;
         Ok(lent.map(|lent| Self::lend(slf, lent, true)))
     }
@@ -349,9 +385,14 @@ impl RegionMemory {
         let (region, function) = (slf.clone().unbind(), function.unbind());
         let mut returned = None;
         let bytes = slf.get().write_on(py, rank, call, |guard, lent| {
-            let address = address_of(guard);
+            let (address, length) = bytes_of(guard.as_slice_mut());
+            let loan = Loan {
+                address,
+                length,
+                lent,
+            };
             Python::attach(|py| {
-                let lent = Self::lend(region.bind(py), (address, lent), true);
+                let lent = Self::lend(region.bind(py), loan, true);
                 let object = function.call1(py, (lent,))?;
                 let bytes = pickled(object.bind(py))?.as_bytes(py).to_vec();
                 returned = Some(object);

@@ -55,6 +55,76 @@ def items_of_many_types(comm):
 
 
 @case(0, 1, 2, 4)
+def parts_are_written_at_the_same_time(comm):
+    size = 1 if comm is None else comm.size
+    region = mpisync.Region(comm, (2 * size, 3), int)
+    mine = 2 * region.rank
+    for turn in range(1, 20):
+        with region.write_part(mine, mine + 2, timeout=20) as rows:
+            assert rows.shape == (2, 3) and (rows == turn - 1).all()
+            if comm is not None:
+                # All ranks have their parts now.
+                comm.Barrier()
+            rows[...] += 1
+            if comm is not None:
+                comm.Barrier()
+        if comm is not None:
+            comm.Barrier()
+    with region.read() as items:
+        assert (items == 19).all()
+    if comm is not None:
+        comm.Barrier()
+    # Parts that overlap exclude each other.
+    for _ in range(50):
+        with region.write_part(0, 1 + region.rank) as rows:
+            count = int(rows[0, 0])
+            rows[0, 0] = count + 1
+    if comm is not None:
+        comm.Barrier()
+    with region.read() as items:
+        assert items[0, 0] == 19 + 50 * size
+    region.close()
+
+
+@case(0, 1, 2)
+def parts_have_limits(comm):
+    region = mpisync.Region(comm, (4, 2), int)
+    for start, stop in ((0, 5), (3, 2), (-1, 2), (5, 5)):
+        with raises(mpisync.InvalidArgument):
+            with region.write_part(start, stop):
+                pass
+    with raises(mpisync.InvalidArgument):
+        with mpisync.Region(comm, ()).write_part(0, 1):
+            pass
+    with region.write_part(4, 4) as rows:
+        assert rows.shape == (0, 2)
+    if region.rank == 0:
+        with region.write_part(1, 3) as rows:
+            rows[0] = (1, 2)
+            with raises(mpisync.Misuse):
+                with region.write_part(0, 1):
+                    pass
+            if comm is not None:
+                comm.Barrier()
+                comm.Barrier()
+        with raises(mpisync.Misuse):
+            rows[0, 0]
+    else:
+        comm.Barrier()
+        with raises(mpisync.TimedOut):
+            with region.write_part(2, 4, timeout=0.05):
+                pass
+        with region.write_part(3, 4, timeout=20) as rows:
+            rows[...] = 5
+        comm.Barrier()
+    if comm is not None:
+        comm.Barrier()
+    with region.read() as items:
+        assert items[1].tolist() == [1, 2]
+    region.close()
+
+
+@case(0, 1, 2, 4)
 def updates_and_sets(comm):
     region = mpisync.Region(comm, (3, 3), int)
     last = region.size - 1

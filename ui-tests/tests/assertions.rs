@@ -18,8 +18,8 @@ use mpisync::sync::{
 use mpisync::{
     Access, Barrier, Collective, CollectiveError, Condvar, Counter, CreateError, Excluded, Fence,
     Guarded, Latch, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod,
-    ReadGuard, Region, RegionError, RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard,
-    UpgradeError, WindowController, WriteGuard, Writer,
+    ReadGuard, Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard, Semaphore,
+    Turn, TurnGuard, UpgradeError, WindowController, WriteGuard, Writer,
 };
 use num_complex::Complex;
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
@@ -42,6 +42,7 @@ assert_not_impl_any!(Region<f64>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(RegionReadGuard<'static, f64>: Send, Clone, Copy, DerefMut);
 assert_impl_all!(RegionReadGuard<'static, f64>: Sync);
 assert_not_impl_any!(RegionWriteGuard<'static, f64>: Send, Sync, Clone, Copy, DerefMut);
+assert_not_impl_any!(RegionPartGuard<'static, f64>: Send, Sync, Clone, Copy, DerefMut);
 assert_impl_all!(ArrayViewD<'static, f64>: Send, Sync);
 assert_impl_all!(ArrayViewMutD<'static, f64>: Send, Sync);
 
@@ -119,6 +120,7 @@ assert_impl_all!(WriteGuard<'static>: Debug);
 assert_impl_all!(Region<f64>: Debug, Display);
 assert_impl_all!(RegionReadGuard<'static, f64>: Debug);
 assert_impl_all!(RegionWriteGuard<'static, f64>: Debug);
+assert_impl_all!(RegionPartGuard<'static, f64>: Debug);
 
 // A guard is at most two words, and an `Option` of one is no larger: `try_read` returns it in
 // registers.

@@ -134,6 +134,7 @@ impl Seen {
                 writer,
                 has_entered,
                 readers,
+                parts,
                 waiting,
             } => {
                 let rank = writer.and_then(|writer| self.rank_of(writer));
@@ -146,7 +147,9 @@ impl Seen {
                 };
                 let writer = writer.map(|writer| holder(writer, role, None));
                 let readers = readers.iter().map(|reader| holder(*reader, "reads", None));
-                holders = Some(writer.into_iter().chain(readers).collect());
+                let parts = parts.iter();
+                let parts = parts.map(|part| holder(*part, "writes a part", None));
+                holders = Some(writer.into_iter().chain(parts).chain(readers).collect());
                 waiting_slots.clone_from(waiting);
                 // Across nodes another word counts them.
                 of = if self.nodes > 1 { "" } else { "openings" };

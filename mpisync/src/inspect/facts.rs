@@ -77,6 +77,8 @@ pub(super) enum Contents {
         writer: Option<usize>,
         has_entered: bool,
         readers: Vec<usize>,
+        /// Those that hold parts of a region.
+        parts: Vec<usize>,
         waiting: Vec<usize>,
     },
     /// By slot: the members, then the ranks of other nodes.
@@ -251,6 +253,7 @@ impl Contents {
             writer,
             has_entered: lock.has_entered,
             readers: holders.readers,
+            parts: holders.ranges,
             waiting: waiting.chain(holders.waiting_readers).collect(),
         };
         (contents, lock.openings.into())

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
-/// A request from a rank of another node to the service on an object's home node.
+/// A request from a rank to the service on an object's home node.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Request<Q> {
     /// None if no reply is expected.
@@ -46,7 +46,7 @@ impl Port {
     }
 }
 
-/// An object on another node, which answers questions `Q` with `A`.
+/// The service on an object's home node, which answers questions `Q` with `A`.
 pub(crate) struct Remote<Q, A> {
     port: Port,
     home: u32,
@@ -83,17 +83,34 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
             }
             return None;
         }
+        Some(Self::ask_home(link, port))
+    }
+
+    /// Opens the next port of an object whose ranks all ask its home node, those of that node too.
+    /// Each leader starts the service that `serve` makes.
+    pub(crate) fn open_on_all<S: Service>(
+        link: &Link,
+        serve: impl FnOnce(Port, &Arc<Block>) -> S,
+    ) -> Self {
+        let port = link.port();
+        if let Some(block) = link.leader() {
+            port.serve(serve(port.clone(), block));
+        }
+        Self::ask_home(link, port)
+    }
+
+    fn ask_home(link: &Link, port: Port) -> Self {
         let pending = Arc::new(Pending {
             last: AtomicU32::new(0),
             replies: Mutex::default(),
         });
         port.listen(&pending);
-        Some(Remote {
+        Remote {
             port,
             home: link.home(),
             pending,
             question: PhantomData,
-        })
+        }
     }
 
     /// As the leader of a node other than the object's home: begins a service of this node's own words.

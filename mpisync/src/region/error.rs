@@ -86,6 +86,21 @@ pub enum RegionError {
         /// The length of the region along the axis.
         extent: usize,
     },
+    /// A part is not inside the region.
+    #[error(
+        "the rows {start}..{end} are no part of the region, which has {rows}; pass a range inside 0..{rows}, whose start is not above its end"
+    )]
+    PartOutOfBounds {
+        /// The first row.
+        start: usize,
+        /// The row after the last one.
+        end: usize,
+        /// The number of rows: the length of the region along its first axis.
+        rows: usize,
+    },
+    /// A part of a region without axes, which has no rows.
+    #[error("a region without axes has no rows to take a part of; use `write`")]
+    NoRows,
     /// The lock could not be acquired.
     #[error(transparent)]
     Lock(#[from] LockError),

@@ -2,10 +2,10 @@
 
 use crate::error::LockError;
 use crate::plain::Plain;
-use crate::region::changes::Changes;
 use crate::region::error::RegionError;
+use crate::region::lent::Lent;
 use crate::region::place::Place;
-use crate::region::{FitsRegion, Region, place};
+use crate::region::{FitsRegion, Region};
 use crate::rwlock::guard::{ReadGuard, WriteGuard};
 use ndarray::{
     ArrayRef, ArrayView, ArrayViewD, ArrayViewMut, ArrayViewMut1, AsArray, Axis, Dimension,
@@ -74,9 +74,7 @@ unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 #[must_use = "the lock is released at once, with `let _ = …` too; write `let mut guard = …`"]
 pub struct RegionWriteGuard<'a, T: Plain, D: Dimension = IxDyn> {
     region: &'a Region<T, D>,
-    items: ArrayViewMut<'a, T, D>,
-    /// Some if the changes have to be sent to other nodes.
-    changes: Option<Changes>,
+    lent: Lent<'a, T, D>,
     /// None after [`downgrade`](Self::downgrade).
     lock: Option<WriteGuard<'a>>,
 }
@@ -124,30 +122,24 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// `lock` is the lock of the region, of which this rank has no other guard.
     #[inline]
     pub(super) fn new(region: &'a Region<T, D>, lock: WriteGuard<'a>) -> Self {
-        // SAFETY: as for a reader, but for what others do: while the write lock is held no other
-        // rank reads or writes, and the region of this rank is borrowed for writing, so that it has
-        // no other guard.
-        let items = unsafe { region.items.clone().deref_into_view_mut() };
+        // SAFETY: while the write lock is held no other rank reads or writes, and the region of this
+        // rank is borrowed for writing, so that it has no other guard.
+        let lent = unsafe { Lent::new(region, region.items.clone()) };
         RegionWriteGuard {
             region,
-            items,
-            changes: region.spans_nodes().then(|| Changes::new(size_of::<T>())),
+            lent,
             lock: Some(lock),
         }
     }
 
     /// All items, for writing.
     pub fn view_mut(&mut self) -> ArrayViewMut<'_, T, D> {
-        self.note_all();
-        self.items.view_mut()
+        self.lent.view_mut()
     }
 
     /// All items in memory order, in which the last axis varies fastest, for writing.
     pub fn as_slice_mut(&mut self) -> &mut [T] {
-        self.note_all();
-        self.items
-            .as_slice_mut()
-            .expect("items lie one after the other")
+        self.lent.as_slice_mut()
     }
 
     /// A part of the items, for writing: `guard.slice_mut(s![0..2, ..])`.
@@ -156,10 +148,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// If the part is not inside the region.
     #[track_caller]
     pub fn slice_mut<I: SliceArg<D>>(&mut self, part: I) -> ArrayViewMut<'_, T, I::OutDim> {
-        let start = self.items.as_ptr();
-        let part = self.items.slice_mut(part);
-        note(&mut self.changes, start, &part);
-        part
+        self.lent.slice_mut(part)
     }
 
     /// The items with this index along one axis, for writing.
@@ -171,16 +160,12 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     where
         D: RemoveAxis,
     {
-        let start = self.items.as_ptr();
-        let part = self.items.index_axis_mut(axis, index);
-        note(&mut self.changes, start, &part);
-        part
+        self.lent.index_axis_mut(axis, index)
     }
 
     /// Sets all items.
     pub fn fill(&mut self, item: T) {
-        self.note_all();
-        self.items.fill(item);
+        self.lent.fill(item);
     }
 
     /// Copies `data` into the region, its first item to `offset`.
@@ -196,19 +181,12 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     where
         T: 'v,
     {
-        let (data, offset) = (data.into(), offset.into_dimension());
-        let (rank, shape) = (self.region.rank(), self.region.shape());
-        let place = Place::find(rank, shape, data.shape(), offset.slice())?;
-        self.write_at(&place, data.into_dyn());
-        Ok(())
+        self.lent.assign(self.region.rank(), data.into(), offset)
     }
 
     /// Copies `data` to its place.
     pub(super) fn write_at(&mut self, place: &Place, data: ArrayViewD<'_, T>) {
-        let start = self.items.as_ptr();
-        let part = place.within(self.items.view_mut());
-        note(&mut self.changes, start, &part);
-        place::copy(data, part);
+        self.lent.write_at(place, data);
     }
 
     /// Sends the changes so far to the other nodes and waits until they have them. Not collective;
@@ -217,8 +195,8 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     /// # Errors
     /// [`LockError::Finalized`]; then the other nodes do not get the change.
     pub fn publish(&mut self) -> Result<(), LockError> {
-        match &mut self.changes {
-            Some(changes) => self.region.publish(&changes.take()),
+        match self.lent.take_changes() {
+            Some(changed) => self.region.publish(&changed),
             None => Ok(()),
         }
     }
@@ -253,22 +231,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 
     pub(super) fn note_all(&mut self) {
-        if let Some(changes) = &mut self.changes {
-            changes.add(0..self.items.len());
-        }
-    }
-}
-
-/// Records that the items of `part` may change, if changes are recorded. `start` is the address of
-/// the first item of the region.
-#[inline]
-fn note<T, D: Dimension>(
-    changes: &mut Option<Changes>,
-    start: *const T,
-    part: &ArrayViewMut<'_, T, D>,
-) {
-    if let Some(changes) = changes {
-        changes.add_view(start, part);
+        self.lent.note_all();
     }
 }
 
@@ -288,7 +251,7 @@ impl<T: Plain, D: Dimension> Deref for RegionWriteGuard<'_, T, D> {
 
     #[inline]
     fn deref(&self) -> &ArrayRef<T, D> {
-        &self.items
+        &self.lent.items
     }
 }
 
@@ -298,7 +261,7 @@ impl<T: Plain, D: Dimension, I: NdIndex<D>> Index<I> for RegionWriteGuard<'_, T,
     #[inline]
     #[track_caller]
     fn index(&self, index: I) -> &T {
-        &self.items[index]
+        &self.lent.items[index]
     }
 }
 
@@ -306,20 +269,14 @@ impl<T: Plain, D: Dimension, I: NdIndex<D>> IndexMut<I> for RegionWriteGuard<'_,
     #[inline]
     #[track_caller]
     fn index_mut(&mut self, index: I) -> &mut T {
-        let start = self.items.as_ptr();
-        let item = &mut self.items[index];
-        if let Some(changes) = &mut self.changes {
-            let number = ((&raw const *item).addr() - start.addr()) / size_of::<T>();
-            changes.add(number..number + 1);
-        }
-        item
+        self.lent.index_mut(index)
     }
 }
 
 impl<T: Plain, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
     #[inline]
     fn drop(&mut self) {
-        if self.changes.is_some() {
+        if self.lent.records_changes() {
             // Fails only if MPI is finalized; then the other nodes are gone, too.
             let _ = self.publish();
         }
@@ -336,7 +293,7 @@ impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for RegionReadGuard<'_,
 /// The items, as `ndarray` shows them.
 impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for RegionWriteGuard<'_, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.items.fmt(f)
+        self.lent.items.fmt(f)
     }
 }
 
@@ -349,7 +306,7 @@ impl<T: Plain + fmt::Debug, D: Dimension> fmt::Debug for RegionReadGuard<'_, T, 
 impl<T: Plain + fmt::Debug, D: Dimension> fmt::Debug for RegionWriteGuard<'_, T, D> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("RegionWriteGuard")
-            .field(&self.items)
+            .field(&self.lent.items)
             .finish()
     }
 }

@@ -16,14 +16,15 @@
 //! applies the change in its progress thread. No rank of any node sees half of a change. Only the
 //! items that were lent are sent, for example a row of the array.
 //!
-//! The drop of a write guard is therefore the one destructor that waits for the network, until the
-//! change has been sent. [`publish`](RegionWriteGuard::publish) does this earlier. As for the lock,
+//! The drop of a guard that writes is therefore the one destructor that waits for the network, until
+//! the change has been sent. [`publish`](RegionWriteGuard::publish) does this earlier. As for the lock,
 //! the lowest rank of each node has to be alive: if it dies, writers of other nodes wait for it.
 //!
 //! # Ways to write
 //! | method | called by | effect |
 //! | --- | --- | --- |
 //! | [`write`](Region::write) | any rank | takes the lock and lends items until the guard is dropped |
+//! | [`write_part`](Region::write_part) | any rank | takes some rows and lends them; other ranks may write other rows at the same time |
 //! | [`update`](Region::update) | all ranks | one rank runs a closure with the guard, the others wait for its outcome |
 //! | `#[mpisync::single_write]` | all ranks | the same, written as a function that takes a `&mut Region` |
 //! | [`set`](Region::set), [`set_from_any`](Region::set_from_any) | all ranks | one rank copies data from its own memory |
@@ -44,10 +45,41 @@
 //! # Ok::<(), mpisync::CreateError>(())
 //! ```
 //!
+//! # Parts
+//! Several ranks may hold [parts](Region::write_part) at the same time, on one node and on several.
+//! Parts are ranges of rows. Those that overlap wait for each other; readers and writers of the whole
+//! region wait for all parts, and parts for them. Each rank holds one part at a time, because a guard
+//! borrows the region.
+//!
+//! ```
+//! use mpisync::Region;
+//! use ndarray::Ix2;
+//!
+//! /// Each rank computes its block of rows, all at the same time.
+//! fn step(field: &mut Region<f64, Ix2>) {
+//!     let rows = field.shape()[0] / field.size() as usize;
+//!     let first = rows * field.rank() as usize;
+//!     let mut part = field.write_part(first..first + rows);
+//!     part.view_mut().mapv_inplace(|item| item + 1.0);
+//! }
+//!
+//! let mut field = Region::<f64, Ix2>::local([4, 6])?;
+//! step(&mut field);
+//! assert_eq!(field.read().sum(), 24.0);
+//! # Ok::<(), mpisync::CreateError>(())
+//! ```
+//!
+//! The ranks with parts hold the write lock together. The first one takes it as any writer does, and
+//! the last one releases it, whoever that is. Joining them takes no message on one node, and over
+//! several nodes one round trip to the node of the [master](Region::master). Readers check no more
+//! than without parts.
+//!
 //! # When a rank dies
 //! The death of a reader releases its read lock. A writer that dies may leave the items half
 //! changed, so the lock is poisoned: the others get [`LockError::HolderDied`] until one of them
-//! [takes it over](Region::take_over) or [clears the poison](Region::clear_poison). A writer that panics releases the lock as usual, and the others see its changes up to then.
+//! [takes it over](Region::take_over) or [clears the poison](Region::clear_poison). The same holds for
+//! the writer of a part; other ranks keep the parts that they have. A writer that panics releases the
+//! lock as usual, and the others see its changes up to then.
 
 #[cfg(feature = "mpi")]
 mod builder;
@@ -57,9 +89,14 @@ mod dimensions;
 mod error;
 mod extent;
 mod guard;
+mod lent;
 pub(crate) mod macros;
+mod part;
 mod place;
+mod publish;
 mod remote;
+#[cfg(all(test, not(loom)))]
+mod tests;
 
 use crate::error::{CollectiveError, CreateError, LockError};
 use crate::object::Object;
@@ -70,9 +107,11 @@ pub use crate::region::dimensions::FitsRegion;
 pub use crate::region::error::RegionError;
 use crate::region::extent::Extent;
 pub use crate::region::guard::{RegionReadGuard, RegionWriteGuard};
+pub use crate::region::part::RegionPartGuard;
 use crate::region::remote::Replicas;
 use crate::rwlock::controller::WindowController;
-use crate::shm::copy::CopyBytes;
+use crate::rwlock::guard::ReadGuard;
+use crate::rwlock::range::RangeLock;
 use crate::shm::limits;
 use crate::shm::mapping::{ALIGN, Mapping};
 use ndarray::{Dimension, IntoDimension, IxDyn, RawArrayViewMut};
@@ -108,6 +147,8 @@ use std::time::Duration;
 /// ```
 pub struct Region<T: Plain, D: Dimension = IxDyn> {
     lock: WindowController,
+    /// The parts of the items that ranks write at the same time.
+    parts: RangeLock,
     /// The copies on other nodes, if there are any.
     replicas: Option<Replicas>,
     /// The items of this node's copy. Accessing them requires the lock.
@@ -150,6 +191,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         // SAFETY: the pointer is aligned, and the memory behind it has all items of the shape.
         let items = unsafe { RawArrayViewMut::from_shape_ptr(extent.dim, start.as_ptr()) };
         Region {
+            parts: RangeLock::open(lock.lock()),
             replicas: (lock.object().link()).map(|link| Replicas::open(link, memory.as_ref())),
             lock,
             items,
@@ -254,7 +296,15 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     #[inline]
     #[track_caller]
     pub fn read(&self) -> RegionReadGuard<'_, T, D> {
-        RegionReadGuard::new(self, self.lock.read())
+        let lock = self.lock_read(None);
+        let lock = lock.unwrap_or_else(|error| self.lock.panic_with(&error));
+        RegionReadGuard::new(self, lock)
+    }
+
+    #[inline]
+    #[track_caller]
+    fn lock_read(&self, limit: Option<Duration>) -> Result<ReadGuard<'_>, LockError> {
+        self.lock.lock_read_after(limit, || self.end_leaked_part())
     }
 
     /// Takes the read lock if no rank writes or waits to write. Not collective, does not wait.
@@ -263,8 +313,12 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// If MPI is finalized.
     #[track_caller]
     pub fn try_read(&self) -> Option<RegionReadGuard<'_, T, D>> {
-        let lock = self.lock.try_read()?;
-        Some(RegionReadGuard::new(self, lock))
+        let mut lock = self.lock.try_read();
+        if lock.is_none() && self.parts.held().is_some() {
+            self.end_leaked_part();
+            lock = self.lock.try_read();
+        }
+        Some(RegionReadGuard::new(self, lock?))
     }
 
     /// Takes the read lock; waits for at most `limit`. Not collective. Pass [`Duration::MAX`] to
@@ -275,7 +329,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     /// [`LockError::Finalized`].
     #[track_caller]
     pub fn read_timeout(&self, limit: Duration) -> Result<RegionReadGuard<'_, T, D>, LockError> {
-        let lock = self.lock.read_timeout(limit)?;
+        let lock = self.lock_read(Some(limit))?;
         Ok(RegionReadGuard::new(self, lock))
     }
 
@@ -375,50 +429,6 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let items = 0..self.len();
         Ok(self.take_over()?.map(|_guard| items))
     }
-
-    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it: no guard is
-    /// alive while the region is borrowed mutably. Publishes all items first if a write guard was
-    /// leaked, because the record of its changes is lost.
-    #[inline]
-    fn forget_leaked_guards(&mut self) {
-        if self.lock.lock().writes() {
-            self.publish_leaked();
-        }
-        self.lock.lock().forget_leaked_guards();
-    }
-
-    #[cold]
-    fn publish_leaked(&self) {
-        if self.spans_nodes() && !self.is_empty() {
-            // Fails only if MPI is finalized; then the other nodes are gone, too.
-            #[expect(clippy::single_range_in_vec_init, reason = "it is one range of items")]
-            let _ = self.publish(&[0..self.len()]);
-        }
-    }
-
-    /// Sends the items in these ranges from this node's copy to the others. The caller holds the
-    /// write lock, and keeps it for good if a host is lost.
-    fn publish(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
-        if changed.is_empty() {
-            return Ok(());
-        }
-        self.lock.check_usable()?;
-        if let Some(replicas) = &self.replicas {
-            let memory = self.memory.clone().expect("items that have changed");
-            // SAFETY: only a write guard calls this, and it is borrowed in the meantime.
-            let bytes = unsafe { CopyBytes::new(memory) };
-            let place = |number: usize| number * size_of::<T>();
-            let places = changed.iter();
-            let places: Vec<_> = places
-                .map(|items| place(items.start)..place(items.end))
-                .collect();
-            if let Err(lost) = remote::publish(replicas, self.lock.block(), &bytes, &places) {
-                self.lock.lock().keep();
-                return Err(lost.into());
-            }
-        }
-        Ok(())
-    }
 }
 
 impl<T: Plain, D: Dimension> Drop for Region<T, D> {
@@ -447,7 +457,7 @@ impl<T: Plain + fmt::Display, D: Dimension> fmt::Display for Region<T, D> {
             type_name::<T>(),
             self.bytes_per_node(),
         )?;
-        match self.lock.read_timeout(Duration::ZERO) {
+        match self.lock_read(Some(Duration::ZERO)) {
             Ok(lock) => write!(f, "{}\n>", RegionReadGuard::new(self, lock).view()),
             Err(error) => write!(f, "  not available: {error}\n>"),
         }

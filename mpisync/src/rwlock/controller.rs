@@ -325,7 +325,18 @@ impl WindowController {
     #[inline]
     #[track_caller]
     fn lock_read(&self, limit: Option<Duration>) -> Result<ReadGuard<'_>, LockError> {
-        self.lock.enter_read(limit)?;
+        self.lock_read_after(limit, || {})
+    }
+
+    /// [`read_timeout`](Self::read_timeout) that calls `recover` before it waits.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn lock_read_after(
+        &self,
+        limit: Option<Duration>,
+        recover: impl FnOnce(),
+    ) -> Result<ReadGuard<'_>, LockError> {
+        self.lock.enter_read_after(limit, recover)?;
         Ok(ReadGuard::new(&self.lock))
     }
 

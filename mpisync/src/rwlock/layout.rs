@@ -1,5 +1,6 @@
 //! The words of a node's lock, their meaning and their writers.
 
+use crate::rwlock::range::layout::{RangeSlot, RangeWords};
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
@@ -111,12 +112,13 @@ impl Gate<'_> {
 /// only by `NodeLock::revoke_bias`.
 pub(crate) const BIASED: u32 = 1 << 1;
 
-/// Where a writer waits for readers to leave.
+/// Where a writer waits for readers to leave, and the words of ranges, which only writers use too.
 #[repr(C)]
 pub(crate) struct Drain {
     /// Counts readers that left while a writer slept on it.
     pub(crate) drained: AtomicU32,
     pub(crate) sleepers: Sleepers,
+    pub(crate) ranges: RangeWords,
 }
 
 /// The words of one rank.
@@ -131,6 +133,8 @@ pub(crate) struct RankWords {
     pub(crate) tally: Tally,
     /// Where in the program this rank has entered last; for reports.
     pub(crate) held_at: HeldAt,
+    /// This rank's range.
+    pub(crate) range: RangeSlot,
 }
 
 /// How many reads a rank has counted since the last opening. Not in the model, because no other
@@ -195,6 +199,9 @@ impl Turn {
     pub(crate) const ONE_WAITER: u32 = 1 << 17;
     /// Nobody holds it and nobody waits.
     pub(crate) const FREE: Turn = Turn(0);
+    /// The owner while ranks hold ranges together, see [`range`](crate::rwlock::range). Not the index
+    /// of a rank.
+    pub(crate) const RANGES: usize = MAX_RANKS;
 
     /// The index of the owner.
     #[inline]

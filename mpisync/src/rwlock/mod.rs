@@ -1,5 +1,6 @@
 //! The reader-writer lock: [`WindowController`](crate::WindowController), its guards, the lock on one
-//! node (`node`) and across nodes (`global`). [`guide::lock`](crate::guide::lock) describes it.
+//! node (`node`) and across nodes (`global`), and ranges that several ranks hold together (`range`).
+//! [`guide::lock`](crate::guide::lock) describes it.
 
 #[cfg(feature = "mpi")]
 pub(crate) mod builder;
@@ -11,6 +12,7 @@ pub(crate) mod memory;
 pub(crate) mod node;
 #[cfg(feature = "inspect")]
 pub(crate) mod outside;
+pub(crate) mod range;
 pub(crate) mod state;
 #[cfg(test)]
 mod tests;

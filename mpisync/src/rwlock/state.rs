@@ -64,6 +64,16 @@ impl LockState {
         &self.object
     }
 
+    /// The lock of this node, for ranges.
+    pub(super) fn node(&self) -> NodeLock<&LockMemory> {
+        self.borrowed()
+    }
+
+    /// The lock across nodes, if there are several.
+    pub(super) fn global(&self) -> Option<&GlobalLock> {
+        self.global.as_ref()
+    }
+
     /// The lock of this node, for the lock across nodes.
     fn borrowed(&self) -> NodeLock<&LockMemory> {
         NodeLock {
@@ -110,12 +120,24 @@ impl LockState {
     #[inline]
     #[track_caller]
     pub(crate) fn enter_read(&self, limit: Option<Duration>) -> Result<(), LockError> {
+        self.enter_read_after(limit, || {})
+    }
+
+    /// [`enter_read`](Self::enter_read) that calls `recover` before it waits.
+    #[inline]
+    #[track_caller]
+    pub(crate) fn enter_read_after(
+        &self,
+        limit: Option<Duration>,
+        recover: impl FnOnce(),
+    ) -> Result<(), LockError> {
         self.object.check_usable()?;
         if self.holds_any() {
             self.enter_read_again();
             return Ok(());
         }
         if !self.node.try_read() {
+            recover();
             self.read_later(limit, Location::caller())?;
         }
         // Not an increment: it would depend on the value that the last guard stored.
@@ -152,10 +174,16 @@ impl LockState {
         Ok(has_lock)
     }
 
-    /// Notes where this rank has entered, for the reports of others, and begins the span.
+    /// Notes where this rank has entered, for the reports of others.
+    #[inline]
+    pub(super) fn note_place(&self, location: &'static Location<'static>) {
+        self.node.memory.my_words().held_at.set(location);
+    }
+
+    /// Notes where this rank has entered, and begins the span.
     #[inline]
     fn note_held_at(&self, activity: Activity, location: &'static Location<'static>) {
-        self.node.memory.my_words().held_at.set(location);
+        self.note_place(location);
         self.hold
             .begin(|| self.object.block().holds(activity, Some(location)));
     }
@@ -283,16 +311,21 @@ impl LockState {
         self.leave_write();
     }
 
+    /// Takes the write lock for [`RangeLock`](super::range::RangeLock), which counts no guard.
     #[inline]
-    fn lock_write<'a>(&self, deadline: impl FnOnce() -> Deadline<'a>) -> Result<(), Stop> {
+    pub(super) fn lock_write<'a>(
+        &self,
+        deadline: impl FnOnce() -> Deadline<'a>,
+    ) -> Result<(), Stop> {
         if let Some(global) = &self.global {
             return global.write(self.borrowed(), deadline());
         }
         self.node.write(deadline)
     }
 
+    /// [`lock_write`](Self::lock_write) if the lock is free. Returns whether this rank has it.
     #[inline]
-    fn try_lock_write(&self) -> bool {
+    pub(super) fn try_lock_write(&self) -> bool {
         if let Some(global) = &self.global {
             return global.try_write(self.borrowed());
         }
@@ -317,10 +350,38 @@ impl LockState {
         self.is_kept.set(true);
     }
 
+    /// Whether this rank keeps what it holds for good.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept.get()
+    }
+
     /// Whether this rank, which waits for the lock, wants to read.
     fn waits_to_read(&self) -> bool {
         let slot = &self.node.memory.my_words().slot;
         !matches!(slot.load(Ordering::Relaxed), IDLE | READING)
+    }
+
+    /// These ranks of this node, without this one, as ranks for which others wait.
+    pub(super) fn awaited_of(
+        &self,
+        local_ranks: impl IntoIterator<Item = usize>,
+        role: &'static str,
+    ) -> Vec<Awaited> {
+        let domain = self.object.block().domain();
+        let awaited = |local_rank: usize| {
+            let rank = self.rank_of(local_rank)?;
+            let words = self.node.memory.rank_words(local_rank);
+            // A rank that waits for the turn, or for readers, has its last place there.
+            let has_entered = words.request.load(Ordering::Relaxed) == NOT_REQUESTED;
+            let held_at = has_entered.then(|| words.held_at.get(domain, local_rank));
+            let held_at = held_at.flatten();
+            (rank != domain.topology().rank()).then_some(Awaited {
+                rank,
+                role,
+                held_at,
+            })
+        };
+        local_ranks.into_iter().filter_map(awaited).collect()
     }
 
     /// The rank with this local rank. The node's server has none.
@@ -364,25 +425,10 @@ impl BlockSubject for LockState {
 
     fn awaited(&self) -> Vec<Awaited> {
         let holders = self.node.holders();
-        let domain = self.object.block().domain();
-        let awaited = |local_rank: usize, role| {
-            let rank = self.rank_of(local_rank)?;
-            let words = self.node.memory.rank_words(local_rank);
-            // A rank that waits for the turn, or for readers, has its last place there.
-            let has_entered = words.request.load(Ordering::Relaxed) == NOT_REQUESTED;
-            let held_at = has_entered.then(|| words.held_at.get(domain, local_rank));
-            let held_at = held_at.flatten();
-            (rank != domain.topology().rank()).then_some(Awaited {
-                rank,
-                role,
-                held_at,
-            })
-        };
-        let writer = holders.writer.into_iter();
-        let writer = writer.filter_map(|writer| awaited(writer, "has the turn to write"));
-        let readers = holders.readers.into_iter();
-        let readers = readers.filter_map(|reader| awaited(reader, "reads"));
-        writer.chain(readers).collect()
+        let mut awaited = self.awaited_of(holders.writer, "has the turn to write");
+        awaited.extend(self.awaited_of(holders.ranges, "writes a part"));
+        awaited.extend(self.awaited_of(holders.readers, "reads"));
+        awaited
     }
 
     fn needs(&self) -> Needs {
@@ -393,9 +439,10 @@ impl BlockSubject for LockState {
             // A writer of another node may keep the gate closed, and open it.
             return Needs::Unknown;
         }
-        let writer = self.node.holders().writer;
-        let writer = writer.and_then(|local_rank| self.rank_of(local_rank));
-        Needs::Each(writer.into_iter().collect())
+        let holders = self.node.holders();
+        let writers = holders.writer.into_iter().chain(holders.ranges);
+        let writers = writers.filter_map(|local_rank| self.rank_of(local_rank));
+        Needs::Each(writers.collect())
     }
 
     fn want(&self) -> Option<Want> {
@@ -422,6 +469,7 @@ impl fmt::Debug for LockState {
             .field("nodes", &self.object.nodes())
             .field("writer", &holders.writer.and_then(rank))
             .field("readers", &ranks(&holders.readers))
+            .field("parts", &ranks(&holders.ranges))
             .field("waiting_writers", &ranks(&holders.waiting_writers))
             .field("waiting_readers", &ranks(&holders.waiting_readers))
             .finish_non_exhaustive()

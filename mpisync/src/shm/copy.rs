@@ -7,17 +7,17 @@ use std::sync::Arc;
 
 /// The bytes of a node's copy.
 ///
-/// A user of the bytes has exclusive access: the region's writer on its own node, and on the other
-/// nodes the node's server while it applies a change of that writer, for which the gates of all
-/// nodes are closed.
+/// A user of bytes has exclusive access to them: the region's writer on its own node, or the writer of
+/// a part to the bytes of that part, and on the other nodes the node's server while it applies a
+/// change of that writer, for which the gates of all nodes are closed.
 pub(crate) struct CopyBytes {
     memory: Arc<Mapping>,
 }
 
 impl CopyBytes {
     /// # Safety
-    /// The bytes are used only under the region's write lock, or to apply changes that the region's
-    /// writer sends.
+    /// The bytes are used only under the region's write lock, those of a part by its writer only, or to
+    /// apply changes that such a writer sends.
     pub(crate) unsafe fn new(memory: Arc<Mapping>) -> Self {
         CopyBytes { memory }
     }

@@ -7,6 +7,7 @@ pub(crate) use loom::cell::UnsafeCell as Slot;
 pub(crate) use loom::sync::Arc;
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 use loom::sync::{Condvar, Mutex};
+pub(crate) use loom::thread::yield_now;
 
 /// Whether the model checker runs this code.
 pub(crate) const MODELLED: bool = true;

@@ -229,6 +229,8 @@ table! {
             OK, OK, HOLDER, OK, REPORT, REPORT;
         write, "`write`", "reads":
             OK, OK, OK, OK, REPORT, REPORT;
+        write_part, "`write_part`", "has a part that overlaps":
+            OK, OK, HOLDER, OK, REPORT, REPORT;
         set, "`set`", "does not come":
             PANICKED, ENDED, DIED, OK, DIVERGED, NONE;
         set_by_another, "`set`", "is the root, and does not come":

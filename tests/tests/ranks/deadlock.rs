@@ -2,6 +2,7 @@
 //! are never taken for that.
 
 mod hosts;
+mod parts;
 
 use std::io::Write;
 use std::sync::atomic::Ordering::SeqCst;

@@ -9,6 +9,7 @@ pub mod creation;
 pub mod going_on;
 pub mod leader;
 pub mod objects;
+pub mod parts;
 pub mod poison;
 pub mod regions;
 pub mod survivors;

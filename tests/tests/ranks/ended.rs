@@ -71,6 +71,14 @@ mpisync_tests::cases!(processes on [2, 4] with [OneNode]:
     held_mutex = || holder(made(|world| Mutex::new(world)), |mutex| forget(mutex.lock()), |mutex, last| {
         held(mutex.lock_timeout(LONG), last);
     }),
+    held_part = || holder(made(|world| Region::<u64>::new(world, 10)), |region| forget(region.write_part(2..4)), |region, last| {
+        held(region.write_timeout(LONG), last);
+        held(region.read_timeout(LONG), last);
+        match region.write_part_timeout(3..5, LONG).map(drop) {
+            Err(RegionError::Lock(error)) => held(Err::<(), _>(error), last),
+            other => panic!("{other:?}"),
+        }
+    }),
     large_values_for_it = || others(controller, |ctrl| {
         for _ in 0..3 {
             share(ctrl, 0, 100_000).unwrap();

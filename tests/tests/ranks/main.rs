@@ -34,6 +34,7 @@ mod nesting;
 mod network;
 mod once;
 mod owned;
+mod parts;
 mod plain;
 mod progress;
 mod pshmem;

@@ -211,7 +211,11 @@ impl Test {
             say(format!(
                 "the deaths of ranks that send much are left out: {mpi} lets the kernel read their memory, and ends the reader"
             ));
-            let dying = ["publisher_of_a_region", "root_of_a_region"];
+            let dying = [
+                "publisher_of_a_region",
+                "root_of_a_region",
+                "publisher_of_a_part",
+            ];
             options.extend(dying.iter().flat_map(|name| ["--skip", name]));
         }
         let passed = self.ranks(tools, ranks, &options)?;

@@ -1,11 +1,11 @@
 //! The replication of changes to other nodes.
 //!
-//! The writer holds the lock, so no rank of any node accesses the items. It sends the changed items
-//! to the servers of other nodes, which apply them to their nodes' copies and forward them in the
-//! same order. A change that fits into one message goes along a tree; a larger one goes along a
+//! The writer holds the lock, or a part with the items that have changed, so no other rank of any
+//! node accesses these items. It sends them to the servers of other nodes, which apply them to their
+//! nodes' copies and forward them in the same order. A change that fits into one message goes along a tree; a larger one goes along a
 //! chain if there are few nodes. Small parts share a message; large parts go in pieces from memory
 //! to memory, each after a message with its position. A node acknowledges a change when it and all
-//! nodes below it have it; when the writer has all acknowledgements, it releases the lock.
+//! nodes below it have it; when the writer has all acknowledgements, it releases the lock or the part.
 
 mod replica;
 mod sender;
@@ -69,8 +69,8 @@ impl Replicas {
 enum ReplicaMessage {
     /// A part of a change.
     Change(Box<Change>),
-    /// The sending node and all nodes below it have the change of this number.
-    Changed { number: u32 },
+    /// The sending node and all nodes below it have the change of this number by `writer`.
+    Changed { writer: u32, number: u32 },
 }
 
 impl Message for ReplicaMessage {

@@ -1,4 +1,7 @@
 //! The copy of a node other than the writer's, which applies and forwards changes.
+//!
+//! Several ranks may send changes of disjoint parts at the same time. Each change is applied and
+//! acknowledged by itself, so their messages may come in any order between each other.
 
 use crate::net::{Acknowledged, Network, Piece, Port, Progress, Service};
 use crate::region::remote::{Change, Part, ReplicaMessage};
@@ -14,7 +17,8 @@ use std::sync::Arc;
 pub(super) struct Replica {
     port: Port,
     bytes: CopyBytes,
-    incoming: Option<Incoming>,
+    /// At most one of each writer.
+    incoming: Vec<Incoming>,
 }
 
 /// A change that has not arrived completely, here or below.
@@ -59,6 +63,43 @@ impl Incoming {
     fn is(&self, change: &Change) -> bool {
         (self.writer, self.number) == (change.writer, change.number)
     }
+
+    /// Forwards what has arrived. Returns whether all nodes below have the whole change; then the
+    /// node above knows it.
+    fn forward(&mut self, port: &Port, bytes: &CopyBytes) -> bool {
+        while let Some(first) = self.parts.front_mut() {
+            if let Some((piece, _)) = &mut first.piece
+                && !piece.is_complete()
+            {
+                break;
+            }
+            let Some(Arrival { change, piece }) = self.parts.pop_front() else {
+                break;
+            };
+            self.has_all |= change.is_last;
+            for &node in &self.children {
+                let message = ReplicaMessage::Change(Box::new(change.clone()));
+                match &piece {
+                    None => port.send(node, &message),
+                    Some((_, place)) => {
+                        let piece = port.send_piece(node, &message, bytes, place.clone());
+                        self.forwarded.push(piece);
+                    }
+                }
+            }
+        }
+        self.forwarded.retain_mut(|piece| !piece.is_complete());
+        let is_done =
+            self.has_all && self.forwarded.is_empty() && self.answers == self.children.len();
+        if is_done {
+            let Incoming { writer, number, .. } = *self;
+            match self.asker {
+                Asker::Writer(rank) => port.send_to_rank(rank, &Acknowledged { number }),
+                Asker::Server(node) => port.send(node, &ReplicaMessage::Changed { writer, number }),
+            }
+        }
+        is_done
+    }
 }
 
 impl Replica {
@@ -68,7 +109,7 @@ impl Replica {
             port,
             // SAFETY: they are used only to apply changes.
             bytes: unsafe { CopyBytes::new(memory) },
-            incoming: None,
+            incoming: Vec::new(),
         }
     }
 
@@ -78,11 +119,15 @@ impl Replica {
             return self.discard(&change);
         }
         let net = self.port.net();
-        // If a change is incomplete when another begins, its writer has died.
-        self.incoming.take_if(|incoming| !incoming.is(&change));
-        let incoming = self
-            .incoming
-            .get_or_insert_with(|| Incoming::of(&change, net));
+        // If a change is incomplete when its writer begins another, the writer has given it up.
+        self.incoming
+            .retain(|incoming| incoming.writer != change.writer || incoming.is(&change));
+        let known = self.incoming.iter().position(|known| known.is(&change));
+        let index = known.unwrap_or_else(|| {
+            self.incoming.push(Incoming::of(&change, net));
+            self.incoming.len() - 1
+        });
+        let incoming = &mut self.incoming[index];
         let piece = match &change.part {
             Part::Small { places, bytes } => {
                 let mut rest = bytes.as_slice();
@@ -126,67 +171,32 @@ impl Replica {
         }
     }
 
-    /// Discards a change whose writer has died.
-    fn forget_dead_writer(&mut self) {
-        // If a host is lost, the rest of the change may not come.
-        let is_lost = self.port.net().domain().segment().lost().is_some();
-        if let Some(incoming) = &self.incoming
-            && (is_lost || self.is_dead(incoming.writer))
-        {
-            self.incoming = None;
-        }
+    /// Discards changes whose writers have died.
+    fn forget_dead_writers(&mut self) {
+        let domain = self.port.net().domain();
+        // If a host is lost, the rest of a change may not come.
+        let is_lost = domain.segment().lost().is_some();
+        self.incoming
+            .retain(|incoming| !is_lost && domain.rank_is_alive(incoming.writer as usize));
     }
 
-    /// A node below has the whole change of this number.
-    fn count_answer(&mut self, number: u32) {
-        if let Some(incoming) = &mut self.incoming
-            && incoming.number == number
-        {
+    /// A node below has the whole change of this number by `writer`.
+    fn count_answer(&mut self, writer: u32, number: u32) {
+        let mut incoming = self.incoming.iter_mut();
+        let is_meant =
+            |incoming: &&mut Incoming| (incoming.writer, incoming.number) == (writer, number);
+        if let Some(incoming) = incoming.find(is_meant) {
             incoming.answers += 1;
         }
     }
 
     /// Forwards everything that has arrived. Returns whether something is left.
     fn forward(&mut self) -> bool {
-        self.forget_dead_writer();
-        let port = &self.port;
-        let Some(incoming) = &mut self.incoming else {
-            return false;
-        };
-        while let Some(first) = incoming.parts.front_mut() {
-            if let Some((piece, _)) = &mut first.piece
-                && !piece.is_complete()
-            {
-                break;
-            }
-            let Some(Arrival { change, piece }) = incoming.parts.pop_front() else {
-                break;
-            };
-            incoming.has_all |= change.is_last;
-            for &node in &incoming.children {
-                let message = ReplicaMessage::Change(Box::new(change.clone()));
-                match &piece {
-                    None => port.send(node, &message),
-                    Some((_, place)) => {
-                        let piece = port.send_piece(node, &message, &self.bytes, place.clone());
-                        incoming.forwarded.push(piece);
-                    }
-                }
-            }
-        }
-        incoming.forwarded.retain_mut(|piece| !piece.is_complete());
-        let is_done = incoming.has_all
-            && incoming.forwarded.is_empty()
-            && incoming.answers == incoming.children.len();
-        if is_done {
-            let number = incoming.number;
-            match incoming.asker {
-                Asker::Writer(rank) => port.send_to_rank(rank, &Acknowledged { number }),
-                Asker::Server(node) => port.send(node, &ReplicaMessage::Changed { number }),
-            }
-            self.incoming = None;
-        }
-        !is_done
+        self.forget_dead_writers();
+        let (port, bytes) = (&self.port, &self.bytes);
+        self.incoming
+            .retain_mut(|incoming| !incoming.forward(port, bytes));
+        !self.incoming.is_empty()
     }
 }
 
@@ -204,7 +214,7 @@ impl Service for Replica {
     fn receive(&mut self, _from: u32, message: ReplicaMessage) {
         match message {
             ReplicaMessage::Change(change) => self.receive_change(*change),
-            ReplicaMessage::Changed { number } => self.count_answer(number),
+            ReplicaMessage::Changed { writer, number } => self.count_answer(writer, number),
         }
     }
 
@@ -213,6 +223,6 @@ impl Service for Replica {
     }
 
     fn inspect(&mut self) {
-        self.forget_dead_writer();
+        self.forget_dead_writers();
     }
 }

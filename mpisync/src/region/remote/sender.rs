@@ -16,7 +16,7 @@ const WINDOW: usize = 32;
 const MESSAGES: usize = 64;
 
 /// Sends the bytes in these places to all other nodes and waits until they have them. The caller
-/// holds the write lock.
+/// holds the write lock, or a part with these bytes.
 ///
 /// # Errors
 /// If a host is lost. Then some nodes may have the bytes, and others not.

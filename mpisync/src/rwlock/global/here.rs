@@ -7,10 +7,11 @@ use crate::rwlock::global::recovery::{RecoveryMessage, RecoverySite, ServerMessa
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::tree::Node;
-use crate::rwlock::layout::GlobalGate;
+use crate::rwlock::layout::{GlobalGate, Turn};
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::{Closed, NodeLock};
 use crate::shm::event::{ALL, Event};
+use crate::shm::wait::Stop;
 use std::sync::atomic::Ordering;
 
 /// This node: its words in shared memory, and messages to the other nodes.
@@ -152,7 +153,11 @@ impl RecoverySite for Here<'_> {
     }
 
     fn dead_writer(&self) -> Option<u32> {
-        self.rank_of(self.lock.dead_writer()?)
+        match self.lock.inspect_owner() {
+            Err(Stop::Died(local_rank)) => self.rank_of(local_rank),
+            Err(Stop::RankDied(rank)) => Some(rank),
+            _ => None,
+        }
     }
 
     fn note_death(&self, rank: u32) {
@@ -167,8 +172,12 @@ impl RecoverySite for Here<'_> {
     }
 
     fn seize_turn(&self) -> Result<Option<u32>, ()> {
+        let member = self.lock.dead_member();
         let dead = self.lock.seize_turn()?;
-        Ok(dead.and_then(|local_rank| self.rank_of(local_rank)))
+        Ok(dead.and_then(|owner| match owner {
+            Turn::RANGES => member,
+            local_rank => self.rank_of(local_rank),
+        }))
     }
 
     fn poisoned_by(&self) -> Option<u32> {
@@ -195,8 +204,11 @@ impl RecoverySite for Here<'_> {
 }
 
 impl Here<'_> {
-    /// Whether this local rank, which does not wait for the lock, has it as a writer.
+    /// Whether this local rank, which does not wait for the lock, has it as a writer, or has a range.
     pub(super) fn writes(&self, local_rank: usize) -> bool {
+        if self.lock.memory.rank_words(local_rank).range.holds() {
+            return true;
+        }
         // The words of a turn change only with it.
         let is_drained =
             matches!(self.qnode.state(), QueueState::Owner { token, .. } if token.drained);

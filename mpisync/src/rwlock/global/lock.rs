@@ -55,6 +55,16 @@ impl GlobalLock {
         global
     }
 
+    /// The same lock for another service of this node, which takes no lock itself.
+    pub(in crate::rwlock) fn for_server(&self) -> Self {
+        GlobalLock {
+            port: self.port.clone(),
+            answers: Arc::default(),
+            max_local_handovers: self.max_local_handovers,
+            home: self.home,
+        }
+    }
+
     pub(super) fn net(&self) -> &Network {
         self.port.net()
     }

@@ -42,6 +42,8 @@ pub(crate) struct Holders {
     pub(crate) readers: Vec<usize>,
     pub(crate) waiting_writers: Vec<usize>,
     pub(crate) waiting_readers: Vec<usize>,
+    /// Those that hold a range together with others.
+    pub(crate) ranges: Vec<usize>,
 }
 
 impl Holders {
@@ -49,7 +51,7 @@ impl Holders {
     pub(super) fn of<'a>(words: &Words, ranks: impl Iterator<Item = &'a RankWords>) -> Self {
         let turn = Turn(words.gate_words.0.turn.load(Ordering::Acquire));
         let mut holders = Holders {
-            writer: turn.owner(),
+            writer: turn.owner().filter(|&owner| owner != Turn::RANGES),
             ..Holders::default()
         };
         for (rank, rank_words) in ranks.enumerate() {
@@ -60,6 +62,9 @@ impl Holders {
             }
             if rank_words.request.load(Ordering::Relaxed) != NOT_REQUESTED {
                 holders.waiting_writers.push(rank);
+            }
+            if rank_words.range.holds() {
+                holders.ranges.push(rank);
             }
         }
         holders

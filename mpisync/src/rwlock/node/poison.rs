@@ -13,18 +13,15 @@ use crate::shm::event::ALL;
 use crate::shm::wait::{Deadline, Stop};
 
 impl<M: Memory> NodeLock<M> {
-    /// The rank that died as a writer and still has the turn.
-    pub(in crate::rwlock) fn dead_writer(&self) -> Option<usize> {
-        match self.inspect_owner() {
-            Err(Stop::Died(rank)) => Some(rank),
-            _ => None,
-        }
-    }
-
-    /// Takes the turn over from a rank that died as a writer. Returns that rank. None if there is
-    /// none, or another rank has taken over.
+    /// Takes the turn over from a rank that died as a writer, or from a group that a rank has broken.
+    /// Returns the owner of the turn. None if there is none, or another rank has taken over.
     pub(in crate::rwlock) fn take_over_turn(&self) -> Option<usize> {
-        let dead = self.dead_writer()?;
+        if self.turn().owner() == Some(Turn::RANGES) {
+            return self.take_over_ranges();
+        }
+        let Err(Stop::Died(dead)) = self.inspect_owner() else {
+            return None;
+        };
         let me = self.memory.me();
         loop {
             let turn = self.turn();

@@ -72,7 +72,7 @@ impl<M: Memory> NodeLock<M> {
     /// Takes the turn: acquires everything written under it, and orders the check of the slots
     /// after it.
     #[inline]
-    pub(super) fn replace_turn(&self, from: Turn, to: Turn) -> bool {
+    pub(in crate::rwlock) fn replace_turn(&self, from: Turn, to: Turn) -> bool {
         replace_then_fence(&self.gate_words().turn, from.0, to.0)
     }
 
@@ -249,10 +249,11 @@ impl<M: Memory> NodeLock<M> {
     ///
     /// # Errors
     /// [`Stop::Died`] if the holder died as a writer, [`Stop::Ended`] if it has ended and still has
-    /// its guard.
+    /// its guard; those of [`inspect_ranges`](Self::inspect_ranges).
     pub(in crate::rwlock) fn inspect_owner(&self) -> Result<(), Stop> {
         let turn = self.turn();
         match turn.owner() {
+            Some(Turn::RANGES) => self.inspect_ranges(),
             Some(owner) if !self.memory.is_alive(owner) => {
                 let request = &self.memory.rank_words(owner).request;
                 // Acquire: a rank that finds the request cleared also finds that the turn was freed with it.

@@ -2,6 +2,7 @@
 
 use crate::rwlock::layout::{Drain, Gate, GateKind, GateWords, RankWords, Tally, Words};
 use crate::rwlock::memory::Memory;
+use crate::rwlock::range::layout::{RangeSlot, RangeWords};
 use crate::shm::atomic::{Arc, AtomicU32};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
@@ -36,6 +37,7 @@ impl HeapMemory {
             drain: Line(Drain {
                 drained: word(),
                 sleepers: Sleepers::default(),
+                ranges: RangeWords::new(),
             }),
         };
         let rank_words = |_| {
@@ -44,6 +46,7 @@ impl HeapMemory {
                 request: word(),
                 tally: Tally::default(),
                 held_at: HeldAt::default(),
+                range: RangeSlot::default(),
             })
         };
         let shared = Arc::new((words, (0..ranks).map(rank_words).collect()));

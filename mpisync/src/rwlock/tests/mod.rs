@@ -8,6 +8,8 @@ mod loom;
 #[cfg(feature = "mpi")]
 mod model;
 #[cfg(not(loom))]
+mod ranges;
+#[cfg(not(loom))]
 mod threads;
 mod tree;
 

@@ -1,8 +1,8 @@
 //! A region.
 
 use anyhow::Result;
-use mpisync::Region;
 use mpisync::ndarray::{Array1, Ix1};
+use mpisync::{Region, RegionError};
 
 use crate::cell::{Cell, FOREVER, VICTIM};
 
@@ -24,6 +24,19 @@ pub fn write(cell: &Cell) -> Result<()> {
     }
     cell.await_victim();
     cell.answer(region.write_timeout(FOREVER))
+}
+
+pub fn write_part(cell: &Cell) -> Result<()> {
+    let mut region = Items::new(&cell.world, [8])?;
+    if cell.is_victim() {
+        return cell.strike_holding(region.write_part(..4));
+    }
+    cell.await_victim();
+    let taken = region.write_part_timeout(2..6, FOREVER);
+    cell.answer(taken.map_err(|error| match error {
+        RegionError::Lock(error) => error,
+        error => unreachable!("it is inside the region: {error}"),
+    }))
 }
 
 pub fn set(cell: &Cell) -> Result<()> {

@@ -5,6 +5,7 @@
 
 mod bias;
 mod global_gate;
+mod ranges;
 
 use crate::rwlock::layout::{GRANTED, GateKind, IDLE, NOT_REQUESTED, READING, Turn};
 use crate::rwlock::memory::Memory;

@@ -1,0 +1,75 @@
+//! Sending changes to other nodes, those of leaked guards too.
+
+use crate::error::LockError;
+use crate::plain::Plain;
+use crate::region::{Region, remote};
+use crate::shm::copy::CopyBytes;
+use ndarray::Dimension;
+use std::ops::Range;
+
+impl<T: Plain, D: Dimension> Region<T, D> {
+    /// Releases the lock if guards that were leaked (`mem::forget`) still hold it: no guard is
+    /// alive while the region is borrowed mutably. Publishes all items first if a write guard was
+    /// leaked, because the record of its changes is lost.
+    #[inline]
+    pub(super) fn forget_leaked_guards(&mut self) {
+        if self.lock.lock().writes() {
+            self.publish_leaked();
+        }
+        self.lock.lock().forget_leaked_guards();
+        self.end_leaked_part();
+    }
+
+    /// Gives back the part of a guard that was leaked, and publishes all items of it before: no
+    /// guard of a part is alive while anything else borrows the region.
+    #[inline]
+    pub(super) fn end_leaked_part(&self) {
+        if let Some(items) = self.parts.held() {
+            self.give_back_leaked(items);
+        }
+    }
+
+    #[cold]
+    fn give_back_leaked(&self, items: Range<u64>) {
+        if self.spans_nodes() {
+            // Fails only if MPI is finalized; then the other nodes are gone, too.
+            #[expect(clippy::single_range_in_vec_init, reason = "it is one range of items")]
+            let _ = self.publish(&[items.start as usize..items.end as usize]);
+        }
+        self.parts.leave(self.lock.lock());
+    }
+
+    #[cold]
+    fn publish_leaked(&self) {
+        if self.spans_nodes() && !self.is_empty() {
+            // Fails only if MPI is finalized; then the other nodes are gone, too.
+            #[expect(clippy::single_range_in_vec_init, reason = "it is one range of items")]
+            let _ = self.publish(&[0..self.len()]);
+        }
+    }
+
+    /// Sends the items in these ranges from this node's copy to the others. The caller holds the
+    /// write lock, or a part that contains them, and keeps it for good if a host is lost.
+    pub(super) fn publish(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
+        if changed.is_empty() {
+            return Ok(());
+        }
+        self.lock.check_usable()?;
+        if let Some(replicas) = &self.replicas {
+            let memory = self.memory.clone().expect("items that have changed");
+            // SAFETY: only the guard that lends these items for writing calls this, and it is borrowed
+            // in the meantime.
+            let bytes = unsafe { CopyBytes::new(memory) };
+            let place = |number: usize| number * size_of::<T>();
+            let places = changed.iter();
+            let places: Vec<_> = places
+                .map(|items| place(items.start)..place(items.end))
+                .collect();
+            if let Err(lost) = remote::publish(replicas, self.lock.block(), &bytes, &places) {
+                self.lock.lock().keep();
+                return Err(lost.into());
+            }
+        }
+        Ok(())
+    }
+}
