@@ -79,14 +79,15 @@ proptest! {
                     for Taken { task, was, .. } in &found {
                         let (task, was) = (*task, *was);
                         prop_assert_eq!(model[task], was);
+                        let is_offered = match was {
+                            TaskStatus::Elsewhere => again.running,
+                            TaskStatus::Failed => again.failed,
+                            TaskStatus::Done => again.done && !was_taken[task],
+                            _ => false,
+                        };
                         match model.iter().position(|status| open(status)) {
                             Some(first) => prop_assert_eq!(task, first),
-                            None => prop_assert!(match was {
-                                TaskStatus::Elsewhere => again.running,
-                                TaskStatus::Failed => again.failed,
-                                TaskStatus::Done => again.done && !was_taken[task],
-                                _ => false,
-                            }),
+                            None => prop_assert!(is_offered),
                         }
                         model[task] = TaskStatus::Taken;
                         was_taken[task] = true;
