@@ -240,6 +240,7 @@ pub extern "C" fn mpisync_region_unlock(region: *mut mpisync_region) -> mpisync_
             held.release(|guard, _| match guard {
                 Guard::Read(_) => Ok(()),
                 Guard::Write(mut items) => Ok(items.publish()?),
+                Guard::Part(mut items) => Ok(items.publish()?),
             })?
         })
     })
