@@ -14,9 +14,11 @@ use super::{
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     first_writer_of_a_part_dies = |job| writer_of_a_part_dies(job, true),
     later_writer_of_a_part_dies = |job| writer_of_a_part_dies(job, false),
-    waiter_for_a_part_dies,
     publisher_of_a_part_dies,
 );
+
+// Over several nodes the part may be granted to a rank that has just died, which poisons the region.
+mpisync_tests::cases!(on [2, 4] with [LastRankDies, OneNode]: waiter_for_a_part_dies);
 
 // Words of scratch memory.
 const HAVE: usize = 10;
