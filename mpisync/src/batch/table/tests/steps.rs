@@ -85,7 +85,7 @@ proptest! {
                             TaskStatus::Done => again.done && !was_taken[task],
                             _ => false,
                         };
-                        match model.iter().position(open) {
+                        match model.iter().position(&open) {
                             Some(first) => prop_assert_eq!(task, first),
                             None => prop_assert!(is_offered),
                         }
