@@ -59,7 +59,15 @@ fn two_take_several_of_three() {
         assert_eq!(table.counts()[TaskStatus::Taken as usize] as usize, {
             mine.len().saturating_sub(1) + theirs.len()
         });
-        check_index(&table);
+        // A rank that finds a task open again may note that late, when another one has taken it. Then who
+        // tries the task corrects the index.
+        match table.find(TaskStatus::Open, 0) {
+            Some(open) => assert!(table.index().first().is_some_and(|first| first <= open)),
+            None => {
+                assert_eq!(take(&table, 0, Again::default()), None);
+                assert_eq!(table.index().first(), None);
+            }
+        }
     });
 }
 
