@@ -83,6 +83,7 @@ def parts_are_written_at_the_same_time(comm):
         comm.Barrier()
     with region.read() as items:
         assert items[0, 0] == 19 + 50 * size
+    del rows, items
     region.close()
 
 
@@ -121,6 +122,9 @@ def parts_have_limits(comm):
         comm.Barrier()
     with region.read() as items:
         assert items[1].tolist() == [1, 2]
+    del rows, items
+    # The exceptions had the arrays, too.
+    gc.collect()
     region.close()
 
 
