@@ -122,6 +122,24 @@ pub fn run_job(command: &mut Command, limit: Duration, line: impl FnMut(&str)) -
     }
 }
 
+/// Runs tests as [`run_job`] does, and passes their lines on. Returns how many have passed, by what each line says. No test at
+/// all is a failure.
+pub fn run_tests(
+    tests: &mut Command,
+    limit: Duration,
+    passed_in: impl Fn(&str) -> usize,
+) -> Result<usize> {
+    let mut passed = 0;
+    run_job(tests, limit, |line| {
+        pass_on(line);
+        passed += passed_in(line);
+    })?;
+    match passed {
+        0 => bail!("there is no test"),
+        _ => Ok(passed),
+    }
+}
+
 /// Runs a line of a shell that asks nothing. If it fails, the error names the line and the end of what it has printed.
 pub fn run_line(line: &str) -> Result<()> {
     const QUOTED: usize = 8;

@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::launch::{Options, Toolbox};
-use crate::process::{pass_on, run, run_job};
+use crate::process::{run, run_tests};
 use crate::setup::Need;
 use crate::wheels::{self, NUMPY};
 use crate::workspace::Workspace;
@@ -150,15 +150,7 @@ impl<'a> Package<'a> {
     fn run(&self, mut tests: Command, ranks: &[u32], names: &[&str]) -> Result<usize> {
         let ranks: Vec<String> = ranks.iter().map(ToString::to_string).collect();
         tests.args(["--ranks", &ranks.join(",")]).args(names);
-        let mut passed = 0;
-        run_job(&mut tests, LIMIT, |line| {
-            pass_on(line);
-            passed += passed_in(line);
-        })?;
-        match passed {
-            0 => bail!("there is no test"),
-            _ => Ok(passed),
-        }
+        run_tests(&mut tests, LIMIT, passed_in)
     }
 }
 
