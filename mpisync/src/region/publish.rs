@@ -31,20 +31,20 @@ impl<T: Plain, D: Dimension> Region<T, D> {
 
     #[cold]
     fn give_back_leaked(&self, items: Range<u64>) {
-        if self.spans_nodes() {
-            // Fails only if MPI is finalized; then the other nodes are gone, too.
-            #[expect(clippy::single_range_in_vec_init, reason = "it is one range of items")]
-            let _ = self.publish(&[items.start as usize..items.end as usize]);
-        }
+        self.publish_unrecorded(items.start as usize..items.end as usize);
         self.parts.leave(self.lock.lock());
     }
 
     #[cold]
     fn publish_leaked(&self) {
-        if self.spans_nodes() && !self.is_empty() {
+        self.publish_unrecorded(0..self.len());
+    }
+
+    /// Publishes items of which any may have changed.
+    fn publish_unrecorded(&self, items: Range<usize>) {
+        if self.spans_nodes() && !items.is_empty() {
             // Fails only if MPI is finalized; then the other nodes are gone, too.
-            #[expect(clippy::single_range_in_vec_init, reason = "it is one range of items")]
-            let _ = self.publish(&[0..self.len()]);
+            let _ = self.publish(std::slice::from_ref(&items));
         }
     }
 
