@@ -1,4 +1,4 @@
-//! Who holds which range, and who waits for one: the rules, without memory and messages.
+//! The rules by which ranks get ranges. This file accesses no shared memory and sends no messages.
 //!
 //! Each rank that asks for a range draws a ticket. A range is granted once no smaller ticket has a
 //! range that overlaps it (Lamport's bakery, with ranges), so ranks whose ranges overlap take turns

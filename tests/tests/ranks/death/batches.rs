@@ -107,6 +107,13 @@ fn all_are_done(batch: &Batch) {
     }
 }
 
+/// Each of 20 tasks has run to its end once.
+fn each_has_run_once(job: &Job) {
+    for task in 0..20 {
+        assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
+    }
+}
+
 fn worker_with_a_task_dies(job: &Job, on_disk: bool) {
     let mut batch = made(job, &job.world, 1, 20, on_disk);
     if job.rank == victim(job) {
@@ -121,9 +128,7 @@ fn worker_with_a_task_dies(job: &Job, on_disk: bool) {
     run_rest(job, &mut batch);
     all_are_done(&batch);
     job.scratch.meet(TOOK + 1, job.size - 1);
-    for task in 0..20 {
-        assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
-    }
+    each_has_run_once(job);
     assert_eq!(job.scratch.word(TOOK).load(SeqCst), 0);
     survived(job)
 }
@@ -169,9 +174,7 @@ fn worker_with_several_tasks_dies(job: &Job, on_disk: bool) {
     run_rest_at_once(job, &mut batch);
     all_are_done(&batch);
     job.scratch.meet(TOOK + 1, job.size - 1);
-    for task in 0..20 {
-        assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
-    }
+    each_has_run_once(job);
     survived(job)
 }
 
@@ -186,9 +189,7 @@ fn one_of_a_worker_with_several_dies(job: &Job, is_first: bool, on_disk: bool) {
         run_rest_at_once(job, &mut batch);
         all_are_done(&batch);
         job.scratch.meet(TOOK, job.size - 2);
-        for task in 0..20 {
-            assert_eq!(job.scratch.word(RUNS + task).load(SeqCst), 1, "task {task}");
-        }
+        each_has_run_once(job);
         survived(job)
     }
     let mut tasks = batch.next_tasks(3).unwrap().unwrap();
