@@ -3,9 +3,9 @@
 Locks are held in `with` blocks: the packages have no other form.
 """
 
+from mpi4py import MPI
 from rounds import Shared, excluding_in_blocks, lone_or_all
 from team import RANK, ROUND, WORLD, now, paced, start
-from mpi4py import MPI
 
 CASES = ("read_alone", "read_all", "write_alone", "write_all", "single_write")
 
