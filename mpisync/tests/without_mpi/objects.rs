@@ -1,7 +1,5 @@
 //! What can be said of the smaller shared things without MPI: one process, all of the interface.
 
-#![cfg(not(loom))]
-
 use mpisync::sync::{BarrierError, OnceError, SemaphoreError, Wake};
 use mpisync::{
     Barrier, Condvar, CreateError, Equivalence, LockError, Mutex, OnceShared, Plain, Semaphore,

@@ -2,8 +2,6 @@
 //! real and small: each test runs again in a process with its own mounts, as root of this machine
 //! or of a user namespace.
 
-#![cfg(all(not(loom), target_os = "linux"))]
-
 use mpisync::Batch;
 use mpisync::batch::directory::DirectoryError;
 use mpisync::batch::{BatchError, State};
@@ -23,7 +21,7 @@ fn on(name: &str, options: &str, test: impl FnOnce(&Path)) {
     fs::create_dir_all(&place).expect("there is room");
     let this = std::env::current_exe().expect("it runs");
     let script = format!(
-        "mount -t tmpfs -o {options} tmpfs \"${PLACE}\" && exec \"$0\" --exact {name} --nocapture"
+        "mount -t tmpfs -o {options} tmpfs \"${PLACE}\" && exec \"$0\" --exact batch_trouble::{name} --nocapture"
     );
     let mut unshare = Command::new("unshare");
     unshare.arg("--mount");

@@ -1,7 +1,5 @@
 //! Channels as streams and sinks.
 
-#![cfg(all(feature = "futures", not(loom)))]
-
 use futures::executor::block_on;
 use futures::stream::{self, FusedStream};
 use futures::{Sink, SinkExt, Stream, StreamExt, TryStreamExt, join};

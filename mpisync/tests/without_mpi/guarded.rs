@@ -1,7 +1,5 @@
 //! What can be said of locks that own what they protect without MPI: one process, all of the interface.
 
-#![cfg(not(loom))]
-
 use mpisync::guarded::{GuardedError, Handle};
 use mpisync::prelude::*;
 use std::cell::RefCell;

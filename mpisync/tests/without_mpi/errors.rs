@@ -1,7 +1,5 @@
 //! Errors tell their causes once: in the text or by `source()`.
 
-#![cfg(not(loom))]
-
 use mpisync::batch::BatchError;
 use mpisync::batch::directory::DirectoryError;
 use mpisync::channel::{BulkError, PutError};

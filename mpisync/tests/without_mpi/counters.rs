@@ -1,7 +1,5 @@
 //! What can be said of counters without MPI: one process, all of the interface.
 
-#![cfg(not(loom))]
-
 use mpisync::sync::{CounterError, Integer};
 use mpisync::{Counter, CreateError};
 use std::panic::catch_unwind;

@@ -1,8 +1,6 @@
 //! Tries, time limits, the end before all tasks are done, and tasks of jobs that may be dead: one
 //! process without MPI.
 
-#![cfg(not(loom))]
-
 use mpisync::batch::directory::{Directory, Options};
 use mpisync::batch::{Again, BatchBuilder, BatchError, State, StopCause, StopOn, Stopped};
 use mpisync::{Batch, CreateError};

@@ -1,7 +1,5 @@
 //! Controllers without MPI: one process, the whole interface.
 
-#![cfg(not(loom))]
-
 use mpisync::prelude::*;
 use mpisync::{Collective, UpgradeError};
 use serde::{Deserialize, Serialize};

@@ -1,7 +1,5 @@
 //! Batches without MPI: one process, the whole interface.
 
-#![cfg(not(loom))]
-
 use mpisync::batch::directory::{Claimed, Directory, DirectoryError, Options};
 use mpisync::batch::{Again, BatchError, State, Summary};
 use mpisync::{Batch, CreateError};
@@ -358,7 +356,7 @@ fn a_task_of_a_process_that_was_killed_is_open_again() {
     }
     let scratch = Scratch::new("killed");
     let mut command = Command::new(std::env::current_exe().expect("this program"));
-    let name = "a_task_of_a_process_that_was_killed_is_open_again";
+    let name = "batch::a_task_of_a_process_that_was_killed_is_open_again";
     let ended = command
         .args(["--exact", name])
         .env(VARIABLE, &scratch.0)

@@ -1,7 +1,5 @@
 //! Channels of one process: what is an error at once, where a call would wait for its own rank.
 
-#![cfg(not(loom))]
-
 use mpisync::channel::{BulkError, PutError};
 use mpisync::{ChannelError, Consumer, Producer, RemoteChannel};
 use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};

@@ -1,7 +1,5 @@
 //! Several tasks of a batch at a time: one process without MPI.
 
-#![cfg(not(loom))]
-
 use mpisync::batch::directory::{Claimed, Directory, DirectoryError, Options};
 use mpisync::batch::{Again, BatchError, State, StopOn};
 use mpisync::{Batch, Task};

@@ -1,7 +1,5 @@
 //! The futures of channels under executors, on one thread.
 
-#![cfg(not(loom))]
-
 use futures::executor::block_on;
 use futures::future::{join_all, poll_fn};
 use futures::{join, poll};

@@ -1,7 +1,5 @@
 //! Regions without MPI: one process, the whole interface.
 
-#![cfg(all(feature = "region", not(loom)))]
-
 use mpisync::ndarray::{Array2, ArrayD, Axis, Ix1, Ix2, Ix3, IxDyn, arr1, s};
 use mpisync::prelude::*;
 use std::panic::{AssertUnwindSafe, catch_unwind};
