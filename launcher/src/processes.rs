@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{self, Child, Command, ExitStatus};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,12 @@ use nix::unistd::Pid;
 
 /// How long a job may take to clean up after it was asked to end.
 pub const GRACE: Duration = Duration::from_secs(5);
+
+/// The process that [`follow`] does not end, or [`NOBODY`].
+static APART: AtomicU32 = AtomicU32::new(NOBODY);
+
+/// The number of no process.
+const NOBODY: u32 = 0;
 
 /// How often processes that are to end are looked at.
 const POLL: Duration = Duration::from_millis(5);
@@ -114,16 +121,28 @@ pub fn ask_to_end(process: u32) {
     signal(process, Signal::SIGTERM);
 }
 
+/// Keeps `child` and all processes below it apart from the jobs that this process [follows](follow): they do not end with one.
+/// None ends that. One process at a time can be kept apart.
+pub fn keep_apart(child: Option<u32>) {
+    APART.store(child.unwrap_or(NOBODY), Ordering::SeqCst);
+}
+
 /// All running processes below this one.
 ///
 /// # Errors
 /// If `/proc` is not mounted.
 pub fn descendants() -> io::Result<Vec<u32>> {
+    descendants_without(NOBODY)
+}
+
+/// Those without `apart` and all below that.
+fn descendants_without(apart: u32) -> io::Result<Vec<u32>> {
     let table = table()?;
     let mut family = vec![process::id()];
     let mut next = 0;
     while let Some(&parent) = family.get(next) {
-        let children = table.iter().filter(|entry| entry.parent == parent);
+        let is_wanted = |entry: &&Entry| entry.parent == parent && entry.process != apart;
+        let children = table.iter().filter(is_wanted);
         family.extend(children.map(|entry| entry.process));
         next += 1;
     }
@@ -155,18 +174,22 @@ pub fn reap_orphans(child: u32) -> io::Result<()> {
 /// # Errors
 /// If `/proc` is not mounted, or a killed process does not end.
 pub fn end_descendants(grace: Duration) -> io::Result<usize> {
-    let first = descendants()?;
+    end_descendants_without(NOBODY, grace)
+}
+
+fn end_descendants_without(apart: u32, grace: Duration) -> io::Result<usize> {
+    let first = descendants_without(apart)?;
     for &process in &first {
         signal(process, Signal::SIGTERM);
     }
     let deadline = Instant::now() + grace;
     while Instant::now() < deadline {
-        if descendants()?.is_empty() {
+        if descendants_without(apart)?.is_empty() {
             return Ok(first.len());
         }
         thread::sleep(POLL);
     }
-    kill_descendants()?;
+    kill_descendants_without(apart)?;
     Ok(first.len())
 }
 
@@ -176,11 +199,15 @@ pub fn end_descendants(grace: Duration) -> io::Result<usize> {
 /// # Errors
 /// If `/proc` is not mounted, or a killed process does not end.
 pub fn kill_descendants() -> io::Result<usize> {
+    kill_descendants_without(NOBODY)
+}
+
+fn kill_descendants_without(apart: u32) -> io::Result<usize> {
     let deadline = Instant::now() + LAST;
     let mut killed = Vec::new();
     // A process may start another while it is being looked for.
     loop {
-        let mut left = descendants()?;
+        let mut left = descendants_without(apart)?;
         left.retain(|&process| signal(process, Signal::SIGKILL));
         if left.is_empty() {
             killed.sort_unstable();
@@ -197,7 +224,8 @@ pub fn kill_descendants() -> io::Result<usize> {
 }
 
 /// Waits for a child whose standard output is a pipe, and passes on each line that it prints. When it has ended, or after
-/// `limit`, ends all processes below this one. Returns none if the child had to be ended.
+/// `limit`, ends all processes below this one but the one that is [kept apart](keep_apart). Returns none if the child had to be
+/// ended.
 ///
 /// # Errors
 /// If `/proc` is not mounted, or a killed process does not end.
@@ -227,7 +255,7 @@ fn wait(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
         status = child.try_wait()?;
     }
     // What a child has left behind may hold its standard output, and Hydra's proxies spin when their launcher has failed.
-    end_descendants(GRACE)?;
+    end_descendants_without(APART.load(Ordering::SeqCst), GRACE)?;
     child.wait()?;
     Ok(status)
 }
@@ -362,5 +390,28 @@ pub(crate) mod tests {
         assert!(descendants().unwrap().is_empty() && !is_running(deaf.id()));
         reap_orphans(deaf.id()).unwrap();
         deaf.wait().unwrap();
+    }
+
+    #[test]
+    fn who_is_kept_apart_does_not_end_with_a_job() {
+        let _alone = alone();
+        adopt_orphans().unwrap();
+        let mut apart = Command::new("sh");
+        apart.args(["-c", "sleep 1000 & echo; wait"]);
+        let mut apart = apart.stdout(Stdio::piped()).spawn().unwrap();
+        io::Read::read_exact(apart.stdout.as_mut().unwrap(), &mut [0]).unwrap();
+        keep_apart(Some(apart.id()));
+        let job = || {
+            let mut job = Command::new("sh");
+            job.args(["-c", "sleep 1000 & exit 0"]);
+            let mut job = job.stdout(Stdio::piped()).spawn().unwrap();
+            follow(&mut job, Duration::from_secs(10), |_| ()).unwrap()
+        };
+        assert!(job().unwrap().success());
+        assert_eq!(descendants().unwrap().len(), 2, "the shell and its sleep");
+        keep_apart(None);
+        assert!(job().unwrap().success());
+        assert!(descendants().unwrap().is_empty());
+        apart.wait().unwrap();
     }
 }

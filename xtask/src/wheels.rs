@@ -84,11 +84,18 @@ pub fn add_mpi4py(dir: &Path, equip: impl FnOnce(&mut Command)) -> Result<()> {
     add(dir, &[MPI4PY], &options, equip)
 }
 
-/// A Python that has pshmem, in an environment below the target directory.
-pub fn python_with_pshmem(workspace: &Workspace) -> Result<PathBuf> {
-    let dir = workspace.target.join("pshmem");
-    add(&dir, &[PSHMEM, NUMPY], &["--no-deps"], |_| ())?;
-    Ok(dir.join("bin/python3"))
+/// Where the Python is that has pshmem once that is [added](add_pshmem).
+pub fn python_with_pshmem(workspace: &Workspace) -> PathBuf {
+    pshmem(workspace).join("bin/python3")
+}
+
+/// Makes an environment with pshmem below the target directory, if it is not there.
+pub fn add_pshmem(workspace: &Workspace) -> Result<()> {
+    add(&pshmem(workspace), &[PSHMEM, NUMPY], &["--no-deps"], |_| ())
+}
+
+fn pshmem(workspace: &Workspace) -> PathBuf {
+    workspace.target.join("pshmem")
 }
 
 /// Fetches the wheels for what is missing. Each thing has its own environment: the MPIs all want to be `bin/mpicc`.

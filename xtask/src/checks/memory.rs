@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use which::which;
 
-use super::Test;
+use super::suite::Suite;
 use crate::process::{output_of, say};
 use crate::workspace::Workspace;
 
@@ -13,60 +13,71 @@ use crate::workspace::Workspace;
 /// out.
 const WITHOUT_MPI: &str = "-p mpisync --no-default-features --features futures,inspect,progress,region,trace,tracing --lib --tests";
 
-/// Leaves out the models of the lock: they take minutes, and once is enough.
-const SKIP_MODELS: [&str; 3] = ["--", "--skip", "rwlock::tests::model"];
+/// The models of the lock, which take long, and once is enough.
+const MODELS: &str = "rwlock::tests::model";
 
-impl Test {
-    /// Runs the tests that need no MPI in a build without it.
-    pub(super) fn without_mpi(&self, workspace: &Workspace) -> Result<usize> {
-        let mut cargo = workspace.cargo();
-        cargo.env("CARGO_TARGET_DIR", workspace.target.join("without-mpi"));
-        self.tests(cargo, WITHOUT_MPI, &SKIP_MODELS.map(String::from))
+/// Tells what is left out, if it is, when the step runs as a whole or not.
+pub(super) fn tell(is_whole: bool) {
+    if !has_nightly() {
+        say("no nightly compiler, so no AddressSanitizer");
     }
+    if is_whole && which("valgrind").is_err() {
+        say("no valgrind, so no memcheck");
+    }
+}
 
-    /// Runs them under AddressSanitizer, which comes with nightly compilers only, or plainly without one.
-    pub(super) fn under_sanitizer(&self, workspace: &Workspace) -> Result<usize> {
-        let nightly = |program: &str| {
-            let mut command = Command::new("rustup");
-            command
-                .args(["run", "nightly", program])
-                .env_remove("RUSTUP_TOOLCHAIN");
-            command
-        };
-        if output_of(nightly("rustc").arg("--version")).is_none() {
-            say("no nightly compiler, so no AddressSanitizer");
-            return self.without_mpi(workspace);
-        }
-        let mut cargo = nightly("cargo");
-        cargo.current_dir(&workspace.root);
-        cargo.env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"));
-        cargo.env("RUSTFLAGS", "-Zsanitizer=address");
-        let mut options = vec!["--target".to_owned(), host(workspace)?];
-        options.extend(SKIP_MODELS.map(String::from));
-        self.tests(cargo, WITHOUT_MPI, &options)
-            .context("AddressSanitizer")
-    }
+/// The tests that need no MPI, in a build without it.
+pub(super) fn without_mpi(workspace: &Workspace) -> Suite {
+    let mut cargo = workspace.cargo();
+    cargo.env("CARGO_TARGET_DIR", workspace.target.join("without-mpi"));
+    Suite::new(cargo, WITHOUT_MPI).skip([MODELS])
+}
 
-    /// Runs them under valgrind, if it is there.
-    pub(super) fn under_valgrind(&self, workspace: &Workspace) -> Result<usize> {
-        if which("valgrind").is_err() {
-            say("no valgrind, so no memcheck");
-            return Ok(0);
-        }
-        let host = host(workspace)?.replace('-', "_").to_uppercase();
-        let runner = format!("CARGO_TARGET_{host}_RUNNER");
-        let mut cargo = workspace.cargo();
-        cargo
-            .env("CARGO_TARGET_DIR", workspace.target.join("valgrind"))
-            .env(runner, "valgrind --quiet --error-exitcode=9")
-            // The imagined nodes take seconds for each seed here; elsewhere they run with all of them.
-            .env("TEST_SEEDS", "10")
-            // Optimized code may branch on a value before it looks whether there is one, where both ways lead to the same.
-            .args(["--config", "profile.test.package.mpisync.opt-level=0"]);
-        // Valgrind runs one thread at a time: it cannot show what cores see of each other, and takes very long.
-        let skip = ["--", "--skip", "without_a_barrier"].map(String::from);
-        self.tests(cargo, WITHOUT_MPI, &skip).context("valgrind")
+/// Those under AddressSanitizer, which comes with nightly compilers only, or plainly without one.
+pub(super) fn under_sanitizer(workspace: &Workspace) -> Result<Suite> {
+    if !has_nightly() {
+        return Ok(without_mpi(workspace));
     }
+    let mut cargo = nightly("cargo");
+    cargo.current_dir(&workspace.root);
+    cargo.env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"));
+    cargo.env("RUSTFLAGS", "-Zsanitizer=address");
+    let suite = Suite::new(cargo, WITHOUT_MPI).args(["--target".to_owned(), host(workspace)?]);
+    Ok(suite.skip([MODELS]))
+}
+
+/// Those under valgrind, if it is there.
+pub(super) fn under_valgrind(workspace: &Workspace) -> Result<Option<Suite>> {
+    if which("valgrind").is_err() {
+        return Ok(None);
+    }
+    let host = host(workspace)?.replace('-', "_").to_uppercase();
+    let runner = format!("CARGO_TARGET_{host}_RUNNER");
+    let mut cargo = workspace.cargo();
+    cargo
+        .env("CARGO_TARGET_DIR", workspace.target.join("valgrind"))
+        .env(runner, "valgrind --quiet --error-exitcode=9")
+        // The imagined nodes take seconds for each seed here; elsewhere they run with all of them.
+        .env("TEST_SEEDS", "10")
+        // Optimized code may branch on a value before it looks whether there is one, where both ways lead to the same.
+        .args(["--config", "profile.test.package.mpisync.opt-level=0"]);
+    // Valgrind runs one thread at a time: it cannot show what cores see of each other, and takes very long.
+    Ok(Some(
+        Suite::new(cargo, WITHOUT_MPI).skip(["without_a_barrier"]),
+    ))
+}
+
+/// A program of the nightly compiler.
+fn nightly(program: &str) -> Command {
+    let mut command = Command::new("rustup");
+    command
+        .args(["run", "nightly", program])
+        .env_remove("RUSTUP_TOOLCHAIN");
+    command
+}
+
+fn has_nightly() -> bool {
+    output_of(nightly("rustc").arg("--version")).is_some()
 }
 
 /// The target that the compiler builds for by default.

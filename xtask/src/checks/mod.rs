@@ -1,7 +1,9 @@
 //! `cargo xtask test`: every check, one step after another, up to the first that fails.
 
+mod ahead;
 mod memory;
 mod step;
+mod suite;
 
 use std::time::{Duration, Instant};
 
@@ -14,6 +16,8 @@ use crate::process::say;
 use crate::setup::{self, Need};
 use crate::steps::{self, describe, list};
 use crate::workspace::Workspace;
+
+use self::ahead::Ahead;
 
 /// A check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
@@ -74,6 +78,8 @@ pub struct Test {
     /// Of the ranks, faults and hosts steps, only tests whose names contain one of these, after `--`
     #[arg(last = true)]
     names: Vec<String>,
+    #[arg(skip)]
+    ahead: Ahead,
 }
 
 impl Test {
@@ -83,6 +89,12 @@ impl Test {
             list::<Step>();
             return Ok(());
         }
+        let outcome = self.run_steps(workspace);
+        self.ahead.end();
+        outcome
+    }
+
+    fn run_steps(&self, workspace: &Workspace) -> Result<()> {
         let start = Instant::now();
         let machine = setup::prepare(workspace, &self.options.mpi, Need::Tests)?;
         let limit = Duration::from_secs(self.options.timeout);
@@ -91,23 +103,31 @@ impl Test {
             let is_named = self.only.is_empty() || self.only.contains(step);
             is_named && self.from.is_none_or(|first| *step >= first)
         };
+        let on_one_mpi = [
+            Step::Fmt,
+            Step::Clippy,
+            Step::Unit,
+            Step::Memory,
+            Step::Loom,
+            Step::Ui,
+        ];
         let on_each_mpi = [Step::Ranks, Step::Faults, Step::Examples, Step::Python];
         let over_hosts = [Step::Hosts, Step::HostFaults];
-        for step in Step::value_variants()
-            .iter()
-            .filter(|step| is_asked_for(step))
-        {
-            let is_of_its_own = !over_hosts.contains(step) && !on_each_mpi.contains(step);
-            if is_of_its_own && *step != Step::Abi {
-                let (name, _) = describe(step);
-                self.announced(&name, *step, &toolbox(&machine.mpis[0]))?;
+        let on_first = on_one_mpi.map(|step| (step, &machine.mpis[0]));
+        let on_each = (machine.mpis.iter()).flat_map(|mpi| on_each_mpi.map(|step| (step, mpi)));
+        let first = on_first.into_iter().chain(on_each);
+        let first: Vec<_> = first.filter(|(step, _)| is_asked_for(step)).collect();
+        for (step, mpi) in &first {
+            for suite in self.suites_of(*step, &toolbox(mpi))? {
+                self.ahead.plan(suite.builds());
             }
         }
-        for mpi in &machine.mpis {
-            for step in on_each_mpi.iter().filter(|step| is_asked_for(step)) {
-                let title = format!("{} with {mpi}", describe(step).0);
-                self.announced(&title, *step, &toolbox(mpi))?;
+        for (step, mpi) in first {
+            let mut title = describe(&step).0;
+            if on_each_mpi.contains(&step) {
+                title += &format!(" with {mpi}");
             }
+            self.announced(&title, step, &toolbox(mpi))?;
         }
         if is_asked_for(&Step::Abi) {
             let compatible = || machine.mpis.iter().filter(|mpi| mpi.has_mpich_abi());

@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 
-use super::{Step, Test};
+use super::suite::Suite;
+use super::{Step, Test, memory};
 use crate::hdf5::Hdf5;
 use crate::launch::Toolbox;
 use crate::peers;
-use crate::process::{run, run_tests, say};
+use crate::process::{run, say};
 use crate::python::Package;
 use crate::setup::Machine;
 use crate::wheels;
@@ -32,8 +33,10 @@ const LONG_MODELS: [&str; 3] = [
     "loom::bias::two_readers_and_a_writer",
 ];
 
-/// The published packages for tests of users. They are documented apart from the library, whose features they fix.
-const FOR_TESTS: &str = "-p mpisync-test -p mpisync-test-macros -p mpisync-launcher";
+/// What is documented: all libraries of the workspace, with the features of which clippy has checked all dependencies, and the
+/// programs that are published.
+const DOCUMENTED: &str =
+    "--workspace --lib --bin mpisync-batch --bin mpisync-top --bin mpisync-trace";
 
 impl Test {
     /// Runs a step and counts its tests.
@@ -46,109 +49,7 @@ impl Test {
                     .context("`cargo fmt --all` puts it right")?;
                 Ok(0)
             }
-            Step::Clippy => {
-                workspace.add_component("clippy", "clippy")?;
-                let mut options = features(tools.machine);
-                if let Ok(feature) = peers::feature(tools.mpi) {
-                    options.push(format!("--features=mpisync-bench/{feature}"));
-                }
-                for targets in ["--all-targets", BY_NAME_ONLY] {
-                    let mut clippy = tools.cargo();
-                    clippy
-                        .args(["clippy", "--workspace"])
-                        .args(targets.split(' '));
-                    run(clippy.args(&options).args(["--", "-D", "warnings"]))?;
-                }
-                let sets: [&[&str]; 4] = [
-                    &["--features", FEATURES],
-                    &["--no-default-features"],
-                    &[],
-                    &["--no-default-features", "--features", "mpisync/region"],
-                ];
-                let sets = &sets[..if self.is_whole(step) { 4 } else { 2 }];
-                for &features in sets {
-                    let mut doc = tools.cargo();
-                    doc.env("RUSTDOCFLAGS", "-D warnings");
-                    doc.args(["doc", "--no-deps", "-p", "mpisync", "-p", "mpisync-macros"]);
-                    run(doc.args(features))?;
-                }
-                for packages in ["-p mpisync-cli", FOR_TESTS] {
-                    let mut doc = tools.cargo();
-                    doc.env("RUSTDOCFLAGS", "-D warnings");
-                    run(doc.args(["doc", "--no-deps"]).args(packages.split(' ')))?;
-                }
-                Ok(0)
-            }
-            Step::Unit => {
-                let (mut cargo, mut skip) = (tools.cargo(), Vec::new());
-                if let Some(chromium) = &tools.machine.chromium {
-                    cargo.env("TEST_CHROMIUM", chromium);
-                } else {
-                    say("the tests of the timeline's page are left out: there is no Chromium");
-                    skip.extend(["--skip", "in_chromium"].map(String::from));
-                }
-                let with_mpi = self.targets(cargo, tools, &[], &skip)?;
-                let is_whole = self.is_whole(Step::Unit);
-                let without = is_whole.then(|| self.without_mpi(workspace));
-                Ok(with_mpi + without.transpose()?.unwrap_or(0))
-            }
-            Step::Memory => {
-                let sanitizer = self.under_sanitizer(workspace)?;
-                let is_whole = self.is_whole(Step::Memory);
-                let valgrind = is_whole.then(|| self.under_valgrind(workspace));
-                Ok(sanitizer + valgrind.transpose()?.unwrap_or(0))
-            }
-            Step::Loom => {
-                let mut cargo = workspace.cargo();
-                cargo.env("CARGO_TARGET_DIR", workspace.target.join("loom"));
-                cargo.env("RUSTFLAGS", "--cfg loom");
-                let mut skip = Vec::new();
-                if !self.is_whole(Step::Loom) {
-                    // Each model has a bound of its own, which is mostly two: minutes in place of seconds.
-                    cargo.env("LOOM_MAX_PREEMPTIONS", "1");
-                    skip.push("--".to_owned());
-                    skip.extend(
-                        LONG_MODELS
-                            .iter()
-                            .flat_map(|name| ["--skip", name])
-                            .map(String::from),
-                    );
-                }
-                let arguments = "--release -p mpisync --no-default-features --lib loom";
-                self.tests(cargo, arguments, &skip)
-            }
-            Step::Ui => self.targets(tools.cargo(), tools, &["ui"], &[]),
-            Step::Ranks => {
-                let options: &[&str] = match () {
-                    () if self.is_whole(Step::Ranks) || !self.names.is_empty() => &[],
-                    () if is_first(tools) => &["--own-jobs-once"],
-                    () => &["--ranks", "4"],
-                };
-                // Names are those of the library's own tests.
-                let of_users = match self.names.is_empty() {
-                    true => {
-                        let cargo = tools.cargo_for_ranks(1)?;
-                        self.targets(cargo, tools, &["attribute", "reports"], &[])?
-                    }
-                    false => 0,
-                };
-                Ok(self.ranks(tools, 1, options)? + of_users)
-            }
-            Step::Abi => self.ranks(tools, 1, &["--ranks", "4", "--shared-jobs"]),
-            Step::Faults => {
-                let cargo = tools.cargo_for_ranks(1)?;
-                self.targets(cargo, tools, &["faults"], &self.names)
-            }
-            Step::Examples => {
-                let programs = tools.cargo_for_ranks(1)?;
-                let programs = self.targets(programs, tools, &["programs"], &[])?;
-                let mut examples = tools.cargo_for_ranks(1)?;
-                examples.env("RUST_TEST_THREADS", "1");
-                if !is_first(tools) && !self.is_whole(Step::Examples) {
-                    examples.env("TEST_RANKS", "4");
-                }
-                Ok(programs + self.targets(examples, tools, &["examples"], &[])?)
-            }
+            Step::Clippy => self.lint(tools),
             Step::Python if !(wheels::has_pip() && wheels::has_headers()) => {
                 say("left out: Python 3 has no pip, or no headers to build mpi4py with");
                 Ok(0)
@@ -159,9 +60,150 @@ impl Test {
                 say("left out: without --thorough, only the first MPI runs it");
                 Ok(0)
             }
-            Step::Hosts => self.on_hosts(tools),
-            Step::HostFaults => self.faults_on_hosts(tools),
+            Step::Hosts | Step::HostFaults => self.on_hosts(step, tools),
+            Step::Unit | Step::Memory | Step::Loom | Step::Ui => self.suites(step, tools),
+            Step::Ranks | Step::Abi | Step::Faults | Step::Examples => self.suites(step, tools),
         }
+    }
+
+    /// Clippy has no warning, and rustdoc none about what is published.
+    fn lint(&self, tools: &Toolbox<'_>) -> Result<usize> {
+        tools.workspace.add_component("clippy", "clippy")?;
+        let mut options = features(tools.machine);
+        let mut documented = options.clone();
+        if let Ok(feature) = peers::feature(tools.mpi) {
+            options.push(format!("--features=mpisync-bench/{feature}"));
+        }
+        for targets in ["--all-targets", BY_NAME_ONLY] {
+            let mut clippy = tools.cargo();
+            clippy
+                .args(["clippy", "--workspace"])
+                .args(targets.split(' '));
+            run(clippy.args(&options).args(["--", "-D", "warnings"]))?;
+        }
+        documented.extend(DOCUMENTED.split(' ').map(String::from));
+        let sets: [&[&str]; 4] = [
+            &["--no-default-features", "-p", "mpisync"],
+            &["-p", "mpisync"],
+            &[
+                "--no-default-features",
+                "--features",
+                "region",
+                "-p",
+                "mpisync",
+            ],
+            &["-p", "mpisync-test", "-p", "mpisync-launcher"],
+        ];
+        let sets = &sets[..if self.is_whole(Step::Clippy) { 4 } else { 1 }];
+        let sets = sets
+            .iter()
+            .map(|set| set.iter().map(|&word| word.to_owned()).collect());
+        for features in [documented].into_iter().chain(sets) {
+            let mut doc = tools.cargo();
+            doc.env("RUSTDOCFLAGS", "-D warnings");
+            run(doc.args(["doc", "--no-deps"]).args(features))?;
+        }
+        Ok(0)
+    }
+
+    /// The tests of a step.
+    pub(super) fn suites_of(&self, step: Step, tools: &Toolbox<'_>) -> Result<Vec<Suite>> {
+        let workspace = tools.workspace;
+        let is_whole = self.is_whole(step);
+        let suites = match step {
+            Step::Fmt | Step::Clippy | Step::Python => Vec::new(),
+            Step::Unit => {
+                let mut unit = suite(tools.cargo(), tools, &[]);
+                unit = match &tools.machine.chromium {
+                    Some(chromium) => unit.env("TEST_CHROMIUM", chromium),
+                    None => unit.skip(["in_chromium"]),
+                };
+                let without_mpi = is_whole.then(|| memory::without_mpi(workspace));
+                [unit].into_iter().chain(without_mpi).collect()
+            }
+            Step::Memory => {
+                let sanitizer = memory::under_sanitizer(workspace)?;
+                let valgrind = is_whole.then(|| memory::under_valgrind(workspace));
+                let valgrind = valgrind.transpose()?.flatten();
+                [sanitizer].into_iter().chain(valgrind).collect()
+            }
+            Step::Loom => {
+                let mut cargo = workspace.cargo();
+                cargo.env("CARGO_TARGET_DIR", workspace.target.join("loom"));
+                cargo.env("RUSTFLAGS", "--cfg loom");
+                let arguments = "--release -p mpisync --no-default-features --lib loom";
+                let models = Suite::new(cargo, arguments);
+                vec![match is_whole {
+                    true => models,
+                    // Each model has a bound of its own, which is mostly two: minutes in place of seconds.
+                    false => models.env("LOOM_MAX_PREEMPTIONS", "1").skip(LONG_MODELS),
+                }]
+            }
+            Step::Ui => vec![suite(tools.cargo(), tools, &["ui"])],
+            Step::Ranks => {
+                let options: &[&str] = match () {
+                    () if is_whole || !self.names.is_empty() => &[],
+                    () if is_first(tools) => &["--own-jobs-once"],
+                    () => &["--ranks", "4"],
+                };
+                let ranks = self.ranks(tools, 1)?.options(options.iter().copied());
+                // Names are those of the library's own tests.
+                let of_users = self.names.is_empty().then(|| {
+                    let cargo = tools.cargo_for_ranks(1)?;
+                    anyhow::Ok(suite(cargo, tools, &["attribute", "reports"]))
+                });
+                of_users.transpose()?.into_iter().chain([ranks]).collect()
+            }
+            Step::Abi => {
+                let ranks = self.ranks(tools, 1)?;
+                vec![ranks.options(["--ranks", "4", "--shared-jobs"])]
+            }
+            Step::Faults => {
+                let faults = suite(tools.cargo_for_ranks(1)?, tools, &["faults"]);
+                vec![faults.options(&self.names)]
+            }
+            Step::Examples => {
+                let programs = suite(tools.cargo_for_ranks(1)?, tools, &["programs"]);
+                let mut examples = suite(tools.cargo_for_ranks(1)?, tools, &["examples"]);
+                examples = examples.env("RUST_TEST_THREADS", "1");
+                if !is_first(tools) && !is_whole {
+                    examples = examples.env("TEST_RANKS", "4");
+                }
+                vec![programs, examples]
+            }
+            Step::Hosts => vec![self.ranks_on_hosts(tools)?],
+            Step::HostFaults => {
+                // A launcher that has room for three ranks on each host starts the first three of four on the first one.
+                let faults = suite(tools.cargo_for_ranks(6)?, tools, &["faults"]);
+                vec![faults.options(&self.names)]
+            }
+        };
+        Ok(suites)
+    }
+
+    /// Runs the tests of a step, and tells what is left out.
+    fn suites(&self, step: Step, tools: &Toolbox<'_>) -> Result<usize> {
+        let mut skip: &[&str] = &[];
+        match step {
+            Step::Unit if tools.machine.chromium.is_none() => {
+                say("the tests of the timeline's page are left out: there is no Chromium");
+            }
+            Step::Memory => memory::tell(self.is_whole(step)),
+            Step::Ranks | Step::Abi | Step::Hosts => {
+                if let Err(error) = wheels::add_pshmem(tools.workspace) {
+                    say(format!("the tests with pshmem are left out: {error:#}"));
+                    skip = &["pshmem::runs"];
+                }
+            }
+            _ => {}
+        }
+        let mut passed = 0;
+        let limit = Duration::from_secs(self.step_limit);
+        for suite in self.suites_of(step, tools)? {
+            let suite = suite.skip(skip.iter().copied());
+            passed += suite.run(limit, || self.ahead.begin())?;
+        }
+        Ok(passed)
     }
 
     /// Whether a step runs with what takes long in it.
@@ -169,120 +211,76 @@ impl Test {
         self.thorough || self.only.contains(&step)
     }
 
-    /// Runs the tests with ranks. Over hosts the launcher starts this number of `ranks`, and on one host any number.
-    fn ranks(&self, tools: &Toolbox<'_>, ranks: u32, options: &[&str]) -> Result<usize> {
+    /// The tests with ranks. Over hosts the launcher starts this number of `ranks`, and on one host any number.
+    fn ranks(&self, tools: &Toolbox<'_>, ranks: u32) -> Result<Suite> {
         // With its own tests, cargo builds the programs that ranks start. `cargo build` would unite other features.
         let mut programs = tools.cargo();
         programs.args(["test", ALL, "--no-run", "--test", "cli"]);
-        run(programs.args(features(tools.machine)))?;
-        let mut cargo = tools.cargo_for_ranks(ranks)?;
-        cargo.env("TEST_PROGRAMS", "built");
-        let mut names = self.names.clone();
-        names.extend(options.iter().map(|&option| option.to_owned()));
-        match wheels::python_with_pshmem(tools.workspace) {
-            Ok(python) => {
-                cargo.env("TEST_PSHMEM", python);
-            }
-            Err(error) => {
-                say(format!("the tests with pshmem are left out: {error:#}"));
-                names.extend(["--skip", "pshmem::runs"].map(String::from));
-            }
-        }
-        self.targets(cargo, tools, &["ranks"], &names)
+        programs.args(features(tools.machine));
+        let suite = suite(tools.cargo_for_ranks(ranks)?, tools, &["ranks"])
+            .env("TEST_PROGRAMS", "built")
+            .env("TEST_PSHMEM", wheels::python_with_pshmem(tools.workspace))
+            .options(&self.names);
+        Ok(suite.programs(programs))
     }
 
-    /// Runs the rank tests that are about any number of nodes: those on 4 ranks over 2 hosts, or one a host.
-    fn on_hosts(&self, tools: &Toolbox<'_>) -> Result<usize> {
+    /// The rank tests that are about any number of nodes: those on 4 ranks over 2 hosts, or one a host.
+    fn ranks_on_hosts(&self, tools: &Toolbox<'_>) -> Result<Suite> {
         let hosts = tools.hosts.context("a step over hosts has some")?;
         let mpi = tools.mpi;
         let ranks = if hosts.count() == 2 { 4 } else { hosts.count() };
-        let number = ranks.to_string();
-        let mut options = vec!["--ranks-over-hosts", &number];
+        let mut suite = self.ranks(tools, ranks)?;
+        suite = suite.options(["--ranks-over-hosts".to_owned(), ranks.to_string()]);
         if !self.is_whole(Step::Hosts) && !is_first(tools) && self.names.is_empty() {
-            options.push("--shared-jobs");
+            suite = suite.options(["--shared-jobs"]);
         }
         if !mpi.family.survives_deaths_over_hosts(mpi.major()) {
             say(format!(
                 "the deaths of ranks are left out: {mpi} ends the whole job then"
             ));
-            options.extend(["--skip", "dies", "--skip", "never_comes"]);
+            suite = suite.skip(["dies", "never_comes"]);
         }
         if hosts.are_pretended(mpi) {
             say(format!(
                 "the deaths of ranks that send much are left out: {mpi} lets the kernel read their memory, and ends the reader"
             ));
-            let dying = [
+            suite = suite.skip([
                 "publisher_of_a_region",
                 "root_of_a_region",
                 "publisher_of_a_part",
-            ];
-            options.extend(dying.iter().flat_map(|name| ["--skip", name]));
+            ]);
         }
-        let passed = self.ranks(tools, ranks, &options)?;
-        tools.check_traffic()?;
-        Ok(passed)
+        Ok(suite)
     }
 
-    /// Runs the faults of a rank that is the leader of its host, and alone on it.
-    fn faults_on_hosts(&self, tools: &Toolbox<'_>) -> Result<usize> {
+    /// Runs a step over hosts. A fault there is one of a rank that is the leader of its host, and alone on it.
+    fn on_hosts(&self, step: Step, tools: &Toolbox<'_>) -> Result<usize> {
         let hosts = tools.hosts.context("a step over hosts has some")?;
         let mpi = tools.mpi;
-        if !is_first(tools) && !self.is_whole(Step::HostFaults) {
-            say("left out: without --thorough, only the first MPI runs it");
-            return Ok(0);
+        if step == Step::HostFaults {
+            if !is_first(tools) && !self.is_whole(step) {
+                say("left out: without --thorough, only the first MPI runs it");
+                return Ok(0);
+            }
+            if hosts.are_pretended(mpi) || !mpi.family.survives_deaths_over_hosts(mpi.major()) {
+                say(format!(
+                    "left out: {mpi} does not let the others live, or only pretends to have hosts"
+                ));
+                return Ok(0);
+            }
         }
-        if hosts.are_pretended(mpi) || !mpi.family.survives_deaths_over_hosts(mpi.major()) {
-            say(format!(
-                "left out: {mpi} does not let the others live, or only pretends to have hosts"
-            ));
-            return Ok(0);
-        }
-        // A launcher that has room for three ranks on each host starts the first three of four on the first one.
-        let cargo = tools.cargo_for_ranks(6)?;
-        let passed = self.targets(cargo, tools, &["faults"], &self.names)?;
+        let passed = self.suites(step, tools)?;
         tools.check_traffic()?;
         Ok(passed)
     }
+}
 
-    /// Runs these test targets of the workspace, or those that need no ranks, with the arguments that follow `--`.
-    fn targets(
-        &self,
-        cargo: Command,
-        tools: &Toolbox<'_>,
-        targets: &[&str],
-        arguments: &[String],
-    ) -> Result<usize> {
-        let mut more = features(tools.machine);
-        let targets = targets.iter().flat_map(|&target| ["--test", target]);
-        more.extend(targets.map(String::from));
-        more.push("--".to_owned());
-        more.extend_from_slice(arguments);
-        self.tests(cargo, ALL, &more)
-    }
-
-    /// Runs `cargo test` and counts the tests that passed. No test at all is a failure. The limit begins when everything is
-    /// built.
-    pub(super) fn tests(
-        &self,
-        mut cargo: Command,
-        arguments: &str,
-        more: &[String],
-    ) -> Result<usize> {
-        cargo.arg("test").args(arguments.split(' ')).args(more);
-        let mut build = Command::new(cargo.get_program());
-        let arguments = cargo.get_args().take_while(|argument| *argument != "--");
-        build.args(arguments).arg("--no-run");
-        build.current_dir(cargo.get_current_dir().context("cargo has a directory")?);
-        for (name, value) in cargo.get_envs() {
-            match value {
-                Some(value) => build.env(name, value),
-                None => build.env_remove(name),
-            };
-        }
-        run(&mut build).context("cannot build the tests")?;
-        let limit = Duration::from_secs(self.step_limit);
-        run_tests(&mut cargo, limit, passed_in)
-    }
+/// These test targets of the workspace, or those that need no ranks.
+fn suite(cargo: Command, tools: &Toolbox<'_>, targets: &[&str]) -> Suite {
+    let targets = targets.iter().flat_map(|&target| ["--test", target]);
+    Suite::new(cargo, ALL)
+        .args(features(tools.machine))
+        .args(targets)
 }
 
 /// Whether the MPI in use is the first one of the machine.
@@ -297,24 +295,4 @@ fn features(machine: &Machine) -> Vec<String> {
     features
         .map(|feature| format!("--features={feature}"))
         .collect()
-}
-
-/// N of `test result: ok. N passed; …`.
-fn passed_in(line: &str) -> usize {
-    let rest = line.strip_prefix("test result: ok. ").unwrap_or_default();
-    let count = rest.split_once(" passed").map(|(count, _)| count);
-    count.and_then(|count| count.parse().ok()).unwrap_or(0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn passed_tests_are_counted() {
-        let line = "test result: ok. 17 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.00s";
-        assert_eq!(passed_in(line), 17);
-        assert_eq!(passed_in(&line.replace("ok.", "FAILED.")), 0);
-        assert_eq!(passed_in("test lock::tests::excludes ... ok"), 0);
-    }
 }
