@@ -1,47 +1,74 @@
-//! The events of a simulation, and its random numbers.
+//! Events in the order of their times, and random numbers.
 
-use crate::rwlock::global::site::LockMessage;
-use std::cmp::Reverse;
+use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 
-/// Something that happens on a node.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub(super) enum Event {
-    /// A reader of the node requests to write, unless the schedule has changed since.
-    Write { change: u64 },
-    /// This rank of the node has the turn.
-    Turn { rank: u32 },
-    /// Its writer releases the lock.
-    Leave { rank: u32 },
-    /// A message has arrived.
-    Message(LockMessage),
-    /// The writer, or else the server, has time for the next message.
-    Serve { writer: bool },
-    /// The wait of the writer may be over.
-    Look,
-}
-
 /// Events in the order in which they happen.
-#[derive(Default)]
-pub(super) struct Clock {
-    events: BinaryHeap<Reverse<(u64, u64, u32, Event)>>,
+pub(super) struct Clock<E> {
+    events: BinaryHeap<Entry<E>>,
     count: u64,
 }
 
-impl Clock {
-    /// Schedules `event` on `node`. Events of the same time happen in the order in which they were
-    /// scheduled.
-    pub(super) fn set(&mut self, at: u64, node: u32, event: Event) {
-        self.count += 1;
-        self.events.push(Reverse((at, self.count, node, event)));
-    }
+struct Entry<E> {
+    at: u64,
+    /// Events of the same time happen in the order in which they were scheduled.
+    number: u64,
+    event: E,
+}
 
-    /// Takes the next event, with its time and node.
-    pub(super) fn next(&mut self) -> Option<(u64, u32, Event)> {
-        let Reverse((at, _, node, event)) = self.events.pop()?;
-        Some((at, node, event))
+impl<E> Default for Clock<E> {
+    fn default() -> Self {
+        Self {
+            events: BinaryHeap::new(),
+            count: 0,
+        }
     }
 }
+
+impl<E> Clock<E> {
+    /// Schedules an event.
+    pub(super) fn set(&mut self, at: u64, event: E) {
+        self.count += 1;
+        self.events.push(Entry {
+            at,
+            number: self.count,
+            event,
+        });
+    }
+
+    /// Takes the next event, with its time.
+    pub(super) fn next(&mut self) -> Option<(u64, E)> {
+        let Entry { at, event, .. } = self.events.pop()?;
+        Some((at, event))
+    }
+
+    /// Takes the next event if its time has come.
+    pub(super) fn next_by(&mut self, now: u64) -> Option<E> {
+        let is_due = self.events.peek()?.at <= now;
+        is_due.then(|| self.events.pop())?.map(|entry| entry.event)
+    }
+}
+
+impl<E> Ord for Entry<E> {
+    /// The greatest one is the next one.
+    fn cmp(&self, other: &Self) -> Ordering {
+        (other.at, other.number).cmp(&(self.at, self.number))
+    }
+}
+
+impl<E> PartialOrd for Entry<E> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<E> PartialEq for Entry<E> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl<E> Eq for Entry<E> {}
 
 /// Random numbers: splitmix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
 /// Generators", OOPSLA 2014).
@@ -61,8 +88,16 @@ impl Random {
         if chance >= 1.0 {
             return 0;
         }
-        // From 0 (excluded) to 1.
-        let uniform = ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64;
-        (uniform.ln() / (1.0 - chance).ln()) as u64
+        (self.uniform().ln() / (1.0 - chance).ln()) as u64
+    }
+
+    /// From 0 (excluded) to 1.
+    pub(super) fn uniform(&mut self) -> f64 {
+        ((self.next() >> 11) + 1) as f64 / (1u64 << 53) as f64
+    }
+
+    /// From 0 to `end` (excluded).
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.next() % end
     }
 }

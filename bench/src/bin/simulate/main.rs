@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! simulate [--nodes 1,4,16] [--ranks 64] [--writers 0.002,0.02,0.05] [--latency NS] [--plot DIR]
+//! simulate compare shiftlock|alock [--clients 1,8,48] [--plot DIR]
 //! ```
+//!
+//! `compare` is beside [published locks](compare). Without it, one lock is on many nodes.
 //!
 //! All ranks take the lock again and again, and the given share of all acquisitions is for writing,
 //! as in Schmid, Besta and Hoefler, "High-Performance Distributed RMA Locks", HPDC 2016. Each
@@ -17,6 +20,7 @@
 //!   before it entered.
 
 mod clock;
+mod compare;
 mod model;
 mod node;
 #[expect(
@@ -31,15 +35,18 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::Parser;
+use clap::{Parser, Subcommand};
 use mpisync_bench::plot::{Curve, Curves, Figure, Panel, Spread, Unit};
 
+use crate::compare::Compare;
 use crate::model::{Machine, Report, Workload, run};
 
 /// Simulates the lock on many nodes.
 #[derive(Parser)]
-#[command(name = "simulate")]
+#[command(name = "simulate", args_conflicts_with_subcommands = true)]
 struct Options {
+    #[command(subcommand)]
+    other: Option<Other>,
     /// Numbers of nodes
     #[arg(long, value_delimiter = ',', value_name = "N,…", default_value = "1,2,4,8,16,32,64,128,256,512,1024,2048,4096", value_parser = clap::value_parser!(u32).range(1..=65536))]
     nodes: Vec<u32>,
@@ -73,6 +80,12 @@ struct Options {
     /// Draw the figures into this directory, as simulate.svg
     #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
+}
+
+/// The other simulations.
+#[derive(Subcommand)]
+enum Other {
+    Compare(Compare),
 }
 
 /// The fan-out for a number of nodes.
@@ -110,6 +123,9 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 fn simulate(options: &Options) -> anyhow::Result<()> {
+    if let Some(Other::Compare(compare)) = &options.other {
+        return compare.run(std::io::stdout().lock());
+    }
     let machine = Machine {
         latency: options.latency,
         overhead: options.overhead,

@@ -2,7 +2,7 @@
 
 mod view;
 
-use crate::clock::{Clock, Event, Random};
+use crate::clock::{Clock, Random};
 use crate::model::{Drain, Machine, Report, Workload};
 use crate::node::{Node, Writer};
 use crate::rwlock::global::site::{Asker, LockMessage};
@@ -17,11 +17,28 @@ struct World<'a> {
     workload: &'a Workload,
     nodes: Vec<Node>,
     tail: Option<Number>,
-    clock: Clock,
+    clock: Clock<(Number, Event)>,
     random: Random,
     /// The node of the writer that holds the lock.
     inside: Option<Number>,
     tally: Tally,
+}
+
+/// Something that happens on a node.
+#[derive(Clone, Copy, Debug)]
+enum Event {
+    /// A reader of the node requests to write, unless the schedule has changed since.
+    Write { change: u64 },
+    /// This rank of the node has the turn.
+    Turn { rank: u32 },
+    /// Its writer releases the lock.
+    Leave { rank: u32 },
+    /// A message has arrived.
+    Message(LockMessage),
+    /// The writer, or else the server, has time for the next message.
+    Serve { writer: bool },
+    /// The wait of the writer may be over.
+    Look,
 }
 
 /// The measurements, from the end of the first fifth on.
@@ -73,7 +90,7 @@ pub(super) fn simulate_with_writers(
     let mut now = 0;
     while world.borrow().tally.writes < workload.writes {
         let next = world.borrow_mut().clock.next();
-        let (at, node, event) = next.expect("the lock never stands still");
+        let (at, (node, event)) = next.expect("the lock never stands still");
         now = at;
         happen(&world, now, node, event);
     }
@@ -140,7 +157,7 @@ impl World<'_> {
         let readers = &mut self.nodes[node as usize].readers;
         if let Some(at) = readers.next_at() {
             let change = readers.change;
-            self.clock.set(at, node, Event::Write { change });
+            self.clock.set(at, (node, Event::Write { change }));
         }
     }
 
@@ -157,7 +174,7 @@ impl World<'_> {
             return here.queue.push_back((rank, now));
         }
         here.turn = Some(Writer::new(Some(rank), now));
-        self.clock.set(now, node, Event::Turn { rank });
+        self.clock.set(now, (node, Event::Turn { rank }));
     }
 
     /// A writer enters; no other rank may hold the lock.

@@ -1,6 +1,5 @@
 //! A node of the simulation, as the protocol sees it.
 
-use crate::clock::Event;
 use crate::node::{Gate, Node, Waits, Writer};
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
@@ -9,7 +8,7 @@ use crate::rwlock::global::tree::Node as Number;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::Next;
 use crate::rwlock::node::Closed;
-use crate::world::World;
+use crate::world::{Event, World};
 use std::cell::{Cell, RefCell};
 
 /// A node as its writer or its server sees it, from some moment on.
@@ -40,7 +39,7 @@ impl View<'_, '_> {
     fn serve_at(&self, at: u64) {
         let writer = self.acts_for_writer;
         let mut world = self.world.borrow_mut();
-        world.clock.set(at, self.node, Event::Serve { writer });
+        world.clock.set(at, (self.node, Event::Serve { writer }));
     }
 
     /// Handles the first message if there is time for it now.
@@ -61,7 +60,7 @@ impl View<'_, '_> {
                 self.finish();
                 let done = self.now.get();
                 let mut world = self.world.borrow_mut();
-                world.clock.set(done, self.node, Event::Look);
+                world.clock.set(done, (self.node, Event::Look));
             }
             message => self.as_server(|server| {
                 server.handle(self, message);
@@ -140,7 +139,7 @@ impl View<'_, '_> {
         }
         let rank = turn.rank.expect("a server does not write");
         let until = now + world.machine.write;
-        world.clock.set(until, self.node, Event::Leave { rank });
+        world.clock.set(until, (self.node, Event::Leave { rank }));
     }
 
     /// Advances the writer if its wait is over.
@@ -218,7 +217,7 @@ impl Site for View<'_, '_> {
         let next = here.queue.pop_front();
         here.turn = next.map(|(rank, since)| Writer::new(Some(rank), since));
         if let Some((rank, _)) = next {
-            world.clock.set(at, self.node, Event::Turn { rank });
+            world.clock.set(at, (self.node, Event::Turn { rank }));
         }
     }
 
@@ -278,7 +277,7 @@ impl Site for View<'_, '_> {
                 closed: true,
                 empty_at,
             };
-            world.clock.set(empty_at, self.node, Event::Look);
+            world.clock.set(empty_at, (self.node, Event::Look));
         }
         Some(Closed { openings: count })
     }
@@ -322,7 +321,7 @@ impl Site for View<'_, '_> {
         self.work(world.machine.overhead);
         let travels = world.machine.latency + (MESSAGE / world.machine.bandwidth) as u64;
         let at = self.now.get() + travels;
-        world.clock.set(at, node, Event::Message(message));
+        world.clock.set(at, (node, Event::Message(message)));
         world.tally.messages += 1;
         if self.acts_for_writer
             && let Some(turn) = &mut world.nodes[self.node as usize].turn
