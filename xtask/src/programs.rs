@@ -134,7 +134,7 @@ impl Cluster {
 /// `cargo xtask simulate`
 #[derive(Args)]
 pub struct Simulate {
-    /// Draw the figures into this directory, as simulate.svg
+    /// Draw the figures into this directory, as simulate.svg or simulate-PAPER.svg
     #[arg(long, value_name = "DIR")]
     plot: Option<PathBuf>,
     #[command(flatten)]
@@ -150,10 +150,12 @@ impl Simulate {
         self.options
             .with_each_mpi(workspace, Need::Mpi, None, |tools| {
                 let mut command = Command::new(tools.build(BENCH, "simulate", &["--release"])?);
+                // After `compare`, whose option it is then.
+                command.args(&self.args);
                 if let Some(directory) = &self.plot {
                     command.arg("--plot").arg(directory);
                 }
-                tools.equip(command.args(&self.args));
+                tools.equip(&mut command);
                 run(&mut command)
             })
     }

@@ -1,5 +1,5 @@
-//! The lock beside two published locks for RDMA, on tables of locks as in their papers:
-//! [ShiftLock](shiftlock) and [ALock](alock).
+//! The lock and the [mutex] beside two published locks for RDMA, on tables of locks as in their
+//! papers: [ShiftLock](shiftlock) and [ALock](alock).
 //!
 //! ```text
 //! simulate compare shiftlock [--clients 1,8,48] [--reads 0.95] [--zipf 0] [--plot DIR]
@@ -10,24 +10,26 @@
 //!
 //! - `operations`: acquisitions of all clients, in millions per second.
 //! - `median`, `p99`: the time of an acquisition, in microseconds. `read`, `write`: its mean, for
-//!   reading and for writing. ALock has no readers, so all its clients exclude each other.
+//!   reading and for writing. ALock and the mutex have no readers, so all clients exclude each other.
 //! - `one-sided`, `messages`: one-sided operations, and messages that a thread has to handle, per
 //!   acquisition with its release.
 //!
-//! The network is that of ShiftLock's testbed, as far as it follows from the measurements in the
-//! published repository: a one-sided operation alone takes 2.35 µs (table 3, 5 clients), a network
-//! card performs 35 million operations a second (figure 3: 17.6 million acquisitions a second of
-//! two operations each, uniform), and one word changes every 240 ns (table 4, CAS without backoff:
-//! 57 µs with 240 clients). For ALock's testbed the corresponding numbers are not known, so it has
-//! the same network. The speed of a thread that handles messages is the simulator's, see
-//! [`Machine`].
+//! The network is that of ShiftLock's testbed, as far as it follows from the measurements of the
+//! published repository: a one-sided operation alone takes 2.35 µs (its table 3, 5 clients); a
+//! network card performs 33 million a second (its figure 3: 16.4 million readers a second of two
+//! operations each, uniform); and one word changes every 500 ns, with which readers alone have the
+//! median of 7.2 µs and about the 99th percentile of 13 µs of its figure 4. For ALock's testbed the
+//! corresponding numbers are not known, so it has the same network. A thread that sends or handles
+//! a message takes the time of the simulator's other part, [`Machine`].
 
 mod alock;
 mod engine;
+mod mutex;
 mod network;
 mod ours;
 mod popularity;
 mod run;
+mod server;
 mod shiftlock;
 #[cfg(test)]
 mod tests;
@@ -40,6 +42,7 @@ use clap::{Args, ValueEnum};
 use mpisync_bench::plot::{Curve, Curves, Figure, Panel, Spread, Unit};
 
 use crate::compare::alock::ALock;
+use crate::compare::mutex::Mutexes;
 use crate::compare::network::{Costs, Network};
 use crate::compare::ours::Ours;
 use crate::compare::popularity::Zipf;
@@ -109,10 +112,10 @@ enum Setup {
     ALock,
 }
 
-/// The results of the three designs with some number of clients.
+/// The results of the designs with some number of clients.
 struct Row {
     clients: u32,
-    reports: [(&'static str, Report); 3],
+    reports: [(&'static str, Report); 4],
 }
 
 fn exponent(text: &str) -> Result<f64, String> {
@@ -130,13 +133,13 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 impl Compare {
-    /// Simulates the three designs, and writes a table and perhaps a figure.
+    /// Simulates the designs, and writes a table and perhaps a figure.
     pub(crate) fn run(&self, mut out: impl Write) -> anyhow::Result<()> {
         let workloads = self.workloads()?;
         writeln!(out, "{}\n", self.description(&workloads[0]))?;
         writeln!(
             out,
-            "clients  lock        operations      median         p99        read       write  one-sided  messages"
+            "clients  lock            operations      median         p99        read       write  one-sided  messages"
         )?;
         let mut rows = Vec::new();
         for workload in &workloads {
@@ -200,7 +203,7 @@ impl Compare {
         Ok(clients.iter().map(with).collect())
     }
 
-    fn simulate(&self, workload: &Workload) -> [(&'static str, Report); 3] {
+    fn simulate(&self, workload: &Workload) -> [(&'static str, Report); 4] {
         let costs = Costs {
             one_sided: self.one_sided,
             card: self.card,
@@ -210,14 +213,16 @@ impl Compare {
         };
         let network = || Network::new(costs, workload.all_machines());
         let clients = workload.all_clients();
-        let networks = [network(), network(), network()];
+        let networks = [network(), network(), network(), network()];
         let ours = Ours::new(&networks[0], workload);
-        let shiftlock = ShiftLock::new(&networks[1], clients, workload.handovers);
-        let alock = ALock::new(&networks[2], clients);
+        let mutexes = Mutexes::new(&networks[1], workload);
+        let shiftlock = ShiftLock::new(&networks[2], clients, workload.handovers);
+        let alock = ALock::new(&networks[3], clients);
         [
             measured(&networks[0], &ours, workload),
-            measured(&networks[1], &shiftlock, workload),
-            measured(&networks[2], &alock, workload),
+            measured(&networks[1], &mutexes, workload),
+            measured(&networks[2], &shiftlock, workload),
+            measured(&networks[3], &alock, workload),
         ]
     }
 
@@ -259,7 +264,7 @@ impl Compare {
                 title: title.to_owned(),
                 x: (String::from("number of clients"), Unit::Doubled),
                 y: (y.0.to_owned(), y.1),
-                curves: (0..3).map(curve).collect(),
+                curves: (0..4).map(curve).collect(),
             })
         };
         let rate = |report: &Report| {
@@ -278,12 +283,9 @@ impl Compare {
         let (name, title) = match self.setup {
             Setup::ShiftLock => (
                 "simulate-shiftlock",
-                "Three locks on ShiftLock's machines, simulated",
+                "Locks on ShiftLock's machines, simulated",
             ),
-            Setup::ALock => (
-                "simulate-alock",
-                "Three locks on ALock's machines, simulated",
-            ),
+            Setup::ALock => ("simulate-alock", "Locks on ALock's machines, simulated"),
         };
         Figure {
             name: name.to_owned(),
@@ -316,7 +318,7 @@ fn line(clients: u32, name: &str, report: &Report) -> String {
     let micros = |nanos: f64| format!("{:.2} us", nanos / 1e3);
     let mean = |time: Option<f64>| time.map_or(String::from("-"), micros);
     format!(
-        "{clients:>7}  {name:<9} {:>8.2} M/s {:>11} {:>11} {:>11} {:>11} {:>10.2} {:>9.2}",
+        "{clients:>7}  {name:<13} {:>8.2} M/s {:>11} {:>11} {:>11} {:>11} {:>10.2} {:>9.2}",
         report.operations_per_second / 1e6,
         micros(report.median as f64),
         micros(report.p99 as f64),

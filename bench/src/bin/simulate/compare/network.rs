@@ -26,8 +26,8 @@ impl Default for Costs {
     fn default() -> Self {
         Self {
             one_sided: 2_350,
-            card: 29,
-            same_word: 240,
+            card: 30,
+            same_word: 500,
             overhead: 150,
             local: 10,
             handover: 200,
@@ -75,6 +75,7 @@ impl Network {
         word: &Word,
         operation: impl FnOnce() -> T,
     ) -> T {
+        self.one_sided.set(self.one_sided.get() + 1);
         let at = self.arrive(machine).max(word.free_at.get());
         word.free_at.set(at + self.costs.same_word);
         self.perform(at, operation).await
@@ -82,13 +83,33 @@ impl Network {
 
     /// Reads or writes memory of a machine, also of its own, by the machine's card.
     pub(super) async fn access<T>(&self, machine: u32, operation: impl FnOnce() -> T) -> T {
+        self.one_sided.set(self.one_sided.get() + 1);
         self.perform(self.arrive(machine), operation).await
+    }
+
+    /// Sends a message to a thread of another machine, and returns the time of its arrival. The
+    /// receiver calls [`Self::receive`]. The threads are slower than the cards, so messages do not
+    /// wait for cards.
+    pub(super) async fn post(&self) -> u64 {
+        self.messages.set(self.messages.get() + 1);
+        self.engine.sleep(self.costs.overhead).await;
+        self.engine.now() + self.one_way()
+    }
+
+    /// Sends a message, and waits until the sender knows that it has arrived.
+    pub(super) async fn send(&self, deliver: impl FnOnce()) {
+        let at = self.post().await;
+        self.perform(at, deliver).await;
+    }
+
+    /// Handles a message that has arrived.
+    pub(super) async fn receive(&self) {
+        self.engine.sleep(self.costs.overhead).await;
     }
 
     /// When the card of a machine performs an operation that is issued now. The distance is the same
     /// for all machines, so operations arrive in the order in which they are issued.
     fn arrive(&self, machine: u32) -> u64 {
-        self.one_sided.set(self.one_sided.get() + 1);
         let card = &self.cards[machine as usize];
         let at = (self.engine.now() + self.one_way()).max(card.get());
         card.set(at + self.costs.card);

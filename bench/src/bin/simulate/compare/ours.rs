@@ -7,6 +7,7 @@ use crate::clock::{Clock, Random};
 use crate::compare::engine::{Program, Task};
 use crate::compare::network::Network;
 use crate::compare::run::{Client, Design, Place, Workload};
+use crate::compare::server::Inboxes;
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::token::{QueueState, Token};
@@ -22,13 +23,8 @@ pub(super) struct Ours<'a> {
     network: &'a Network,
     workload: &'a Workload,
     locks: RefCell<HashMap<u64, Rc<Lock>>>,
-    servers: Vec<Server>,
-}
-
-/// A machine's server: the messages that arrive, and the locks it has to look at again.
-#[derive(Default)]
-struct Server {
-    inbox: RefCell<Clock<(Place, Option<LockMessage>)>>,
+    /// Messages that arrive, and locks to look at again.
+    servers: Inboxes<'a, (Place, Option<LockMessage>)>,
 }
 
 struct Lock {
@@ -105,12 +101,11 @@ impl NodeMemory {
 
 impl<'a> Ours<'a> {
     pub(super) fn new(network: &'a Network, workload: &'a Workload) -> Self {
-        let servers = (0..workload.all_machines()).map(|_| Server::default());
         Self {
             network,
             workload,
             locks: RefCell::default(),
-            servers: servers.collect(),
+            servers: Inboxes::new(network, workload),
         }
     }
 
@@ -139,22 +134,11 @@ impl<'a> Ours<'a> {
         }
     }
 
-    /// Puts something into the inbox of a machine's server.
-    fn put(&self, node: Node, at: u64, place: Place, message: Option<LockMessage>) {
-        let server = &self.servers[node as usize];
-        server.inbox.borrow_mut().set(at, (place, message));
-        let task = self.workload.all_clients() + node;
-        self.network.engine.wake_at(at, task as Task);
-    }
-
     async fn serve(&self, node: Node) {
-        let engine = &self.network.engine;
-        let inbox = &self.servers[node as usize].inbox;
         loop {
-            let first = || inbox.borrow_mut().next_by(engine.now());
-            let (place, message) = engine.wait(first).await;
+            let (place, message) = self.servers.next(node).await;
             if message.is_some() {
-                engine.sleep(self.network.costs.overhead).await;
+                self.network.receive().await;
             }
             let lock = self.lock(place);
             let view = self.view(place, &lock, node);
@@ -212,7 +196,7 @@ impl<'a> Ours<'a> {
             let Some(count) = answer.await else {
                 return;
             };
-            engine.sleep(self.network.costs.overhead).await;
+            self.network.receive().await;
             let (expected, answers) = here.answers.get();
             if count == expected {
                 here.answers.set((expected, answers + 1));
@@ -233,7 +217,7 @@ impl<'a> Ours<'a> {
 }
 
 impl Design for Ours<'_> {
-    const NAME: &'static str = "mpisync";
+    const NAME: &'static str = "mpisync lock";
 
     async fn acquire(&self, me: Client, place: Place, writes: bool) {
         let lock = self.lock(place);
@@ -257,7 +241,7 @@ impl Design for Ours<'_> {
         }
         if here.busy.get() {
             let now = self.network.engine.now();
-            self.put(me.machine, now, place, None);
+            self.servers.put(me.machine, now, (place, None));
         }
         view.spend().await;
     }
@@ -425,7 +409,8 @@ impl Site for View<'_> {
 
     fn send(&self, node: Node, message: LockMessage) {
         let at = self.sent();
-        self.ours.put(node, at, self.place, Some(message));
+        let message = (self.place, Some(message));
+        self.ours.servers.put(node, at, message);
     }
 
     fn answer(&self, asker: Asker, count: u32) {

@@ -119,7 +119,14 @@ impl<'a> ShiftLock<'a> {
             put(self.memory(client));
             self.network.engine.wake(client.task);
         };
-        self.network.access(client.machine, deliver).await;
+        self.network.send(deliver).await;
+    }
+
+    /// Waits for a message of another client.
+    async fn told<T>(&self, look: impl FnMut() -> Option<T>) -> T {
+        let message = self.network.engine.wait(look).await;
+        self.network.receive().await;
+        message
     }
 
     async fn write(&self, me: Client, lock: Place) -> Held {
@@ -133,8 +140,7 @@ impl<'a> ShiftLock<'a> {
             Some(predecessor) => {
                 let link = |memory: &Memory| memory.successor.set(Some(me));
                 self.tell(predecessor, link).await;
-                let passed = || self.memory(me).passed.take();
-                match self.network.engine.wait(passed).await {
+                match self.told(|| self.memory(me).passed.take()).await {
                     Passed::Lock(held) => return held,
                     Passed::After(held) => held,
                 }
@@ -173,7 +179,7 @@ impl<'a> ShiftLock<'a> {
                 return;
             }
         }
-        let successor = || self.network.engine.wait(|| memory.successor.take());
+        let successor = || self.told(|| memory.successor.take());
         let writers = held.writers + 1;
         if writers < self.writers {
             let passed = Passed::Lock(Held { writers, ..held });

@@ -31,6 +31,11 @@ fn ours(costs: Costs, workload: &Workload) -> Report {
     run(&network, &Ours::new(&network, workload), workload)
 }
 
+fn mutex(costs: Costs, workload: &Workload) -> Report {
+    let network = Network::new(costs, workload.all_machines());
+    run(&network, &Mutexes::new(&network, workload), workload)
+}
+
 fn shiftlock(costs: Costs, workload: &Workload) -> Report {
     let network = Network::new(costs, workload.all_machines());
     let design = ShiftLock::new(&network, workload.all_clients(), workload.handovers);
@@ -92,6 +97,21 @@ fn ours_reads_without_messages_and_closes_the_other_gates_in_a_round_trip() {
     // Close, drained, open; the token stays.
     let writes = ours(COSTS, &alone(0.0));
     assert_eq!(rounded(&writes), (2_000, 0, 3));
+}
+
+#[test]
+fn a_mutex_is_taken_in_a_round_trip_and_released_by_a_message() {
+    assert_eq!(rounded(&mutex(COSTS, &alone(0.0))), (2_000, 0, 3));
+    let local = Workload {
+        has_lock_machine: false,
+        local: Some(1.0),
+        ..alone(0.0)
+    };
+    assert_eq!(rounded(&mutex(COSTS, &local)), (0, 0, 0));
+    // Release and grant go through the mutex's machine.
+    let rate = 1e9 / 2_100.0;
+    let ratio = mutex(COSTS, &workload(8, 1, 0.0)).operations_per_second / rate;
+    assert!((0.98..1.02).contains(&ratio), "{ratio}");
 }
 
 #[test]
@@ -172,6 +192,7 @@ fn all_designs_exclude_under_many_workloads() {
                     let costs = Costs::default();
                     for report in [
                         ours(costs, &workload),
+                        mutex(costs, &workload),
                         shiftlock(costs, &workload),
                         alock(costs, &workload),
                     ] {
@@ -229,7 +250,7 @@ fn the_table_and_the_figure_have_all_designs() {
         .expect("it is simulated");
         let figure = directory.path().join(format!("simulate-{setup}.svg"));
         let svg = std::fs::read_to_string(figure).expect("it is written");
-        for name in ["mpisync", "ShiftLock", "ALock"] {
+        for name in ["mpisync lock", "mpisync mutex", "ShiftLock", "ALock"] {
             assert_eq!(text.matches(name).count(), 2, "{text}");
             assert_eq!(svg.matches(&format!(">{name}</text>")).count(), 2, "{name}");
         }
