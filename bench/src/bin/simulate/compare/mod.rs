@@ -82,7 +82,7 @@ pub(crate) struct Compare {
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(1..))]
     handovers: u32,
     /// Acquisitions of each run
-    #[arg(long, value_name = "N", default_value_t = 100_000, value_parser = clap::value_parser!(u64).range(10..))]
+    #[arg(long, value_name = "N", default_value_t = 400_000, value_parser = clap::value_parser!(u64).range(10..))]
     operations: u64,
     /// Time of a one-sided operation there and back, on an idle network, in nanoseconds
     #[arg(long, value_name = "NS", default_value_t = Costs::default().one_sided)]
