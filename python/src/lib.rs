@@ -3,8 +3,8 @@
 //! An object of Python has the number of an object of mpisync, which lies in a table of the thread that
 //! made it, together with its guards ([`mpisync_bindings`]). So a class of this module is `Send` and
 //! `Sync`, as Python needs it, and no guard leaves its thread: a call in another thread finds the thread
-//! differs, and raises an exception ([`object`]). A call that may wait lets the interpreter lock go
-//! meanwhile, and passes signals on ([`wait`]). No panic reaches Python.
+//! differs, and raises an exception (module `object`). A call that may wait lets the interpreter lock go
+//! meanwhile, and passes signals on (module `wait`). No panic reaches Python.
 
 mod barrier;
 mod batch;
