@@ -79,6 +79,12 @@ pub fn naming(text: &str) -> io::Result<Vec<u32>> {
     Ok(found)
 }
 
+/// The name of a process; none if it is gone.
+pub fn name(process: u32) -> Option<String> {
+    let name = fs::read_to_string(format!("/proc/{process}/comm")).ok()?;
+    Some(name.trim_end().to_owned())
+}
+
 /// Kills all processes that [name](naming) `text` by `SIGKILL`, calls `look` each time before it looks again, and returns when
 /// none of them runs any more. Returns those that it has killed.
 ///

@@ -54,6 +54,8 @@ pub struct Ended {
     pub output: String,
     /// The verdict of each rank that left one, in the order of the ranks.
     pub verdicts: Vec<Option<String>>,
+    /// The names of the processes that still ran when the job was killed.
+    left: Vec<String>,
     took: Duration,
 }
 
@@ -232,6 +234,8 @@ impl Running {
                 thread::sleep(POLL);
             }
         }
+        let left = if has_ended { Vec::new() } else { self.left() };
+        let left = left.into_iter().filter_map(processes::name).collect();
         if !has_ended && self.beside_others {
             self.kill();
         } else if !has_ended {
@@ -247,6 +251,7 @@ impl Running {
         }
         Ended {
             status: self.status.filter(|_| has_ended),
+            left,
             output,
             verdicts: self.verdicts(),
             took: self.start.elapsed(),
@@ -279,11 +284,19 @@ impl Running {
 
     /// Whether the launcher, which has ended, left running processes behind.
     fn has_left_some(&self) -> bool {
-        if self.beside_others {
-            return !processes::naming(&self.name()).expect(NO_TABLE).is_empty();
+        if !self.beside_others {
+            processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
         }
-        processes::reap_orphans(self.launcher.id()).expect(NO_TABLE);
-        !processes::descendants().expect(NO_TABLE).is_empty()
+        !self.left().is_empty()
+    }
+
+    /// The processes of the job that run.
+    fn left(&self) -> Vec<u32> {
+        let left = match self.beside_others {
+            true => processes::naming(&self.name()),
+            false => processes::descendants(),
+        };
+        left.expect(NO_TABLE)
     }
 
     /// The directory as text, which is among the arguments of the job's processes, or in their environment.
@@ -324,7 +337,11 @@ impl Ended {
     /// How it ended, and its output, as text.
     pub fn report(&self) -> String {
         let how = match self.status {
-            None => format!("killed after {:.0?}: it hung", self.took),
+            None => format!(
+                "killed after {:.0?}: it hung, and {} still ran",
+                self.took,
+                self.left.join(", ")
+            ),
             Some(status) => match status.signal() {
                 Some(signal) => format!("launcher ended by signal {signal}"),
                 None => format!("{status}"),
