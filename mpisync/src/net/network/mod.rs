@@ -141,9 +141,11 @@ impl Network {
         lost.is_some_and(|(leader, _)| node_of(leader) == node_of(rank))
     }
 
-    /// How many messages of this rank are still in flight.
+    /// How many messages of this rank are still in flight to ranks that are alive: MPI may never
+    /// complete those to the others.
     pub(crate) fn unsent(&self) -> usize {
-        self.carrier().unsent()
+        let is_alive = |rank: u32| self.domain().rank_is_alive(rank as usize);
+        self.carrier().unsent(&is_alive)
     }
 
     /// Passes this rank's messages for a part of an object to `client` from now on.

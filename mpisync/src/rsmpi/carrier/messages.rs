@@ -2,11 +2,10 @@
 
 use crate::error::CreateError;
 use crate::rsmpi::carrier::OwnComm;
-use crate::rsmpi::carrier::pending::{PATIENCE, Pending};
+use crate::rsmpi::carrier::pending::{PATIENCE, Pending, Sends};
 use crate::rsmpi::comm::{SUCCESS, check};
 use crate::shm::lock;
 use mpi::ffi;
-use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
 use std::sync::Mutex;
@@ -25,7 +24,7 @@ const HEADER: usize = 100;
 /// The messages of a rank.
 pub(super) struct Messages {
     /// The messages that MPI has not sent yet.
-    outbox: Mutex<VecDeque<Pending<Vec<u8>>>>,
+    outbox: Mutex<Sends<Vec<u8>>>,
     /// How many bytes have been sent to each rank since its last acknowledgement; None if a
     /// progress thread lets MPI make progress on all sends.
     ///
@@ -86,8 +85,8 @@ impl Messages {
         let Some(unanswered) = &self.unanswered else {
             let sending = start(comm, rank, bytes, false)?;
             let mut outbox = lock(&self.outbox);
-            outbox.push_back(sending);
-            Pending::forget_sent(&mut outbox);
+            outbox.add(rank, sending);
+            outbox.forget_sent();
             return Ok(());
         };
         let unanswered = &unanswered[rank as usize];
@@ -97,7 +96,7 @@ impl Messages {
         let start = Instant::now();
         while !sending.is_sent() {
             if start.elapsed() > PATIENCE || give_up() {
-                lock(&self.outbox).push_back(sending);
+                lock(&self.outbox).add(rank, sending);
                 return Ok(());
             }
             std::thread::yield_now();
@@ -108,18 +107,16 @@ impl Messages {
         Ok(())
     }
 
-    pub(super) fn unsent(&self) -> usize {
+    pub(super) fn unsent(&self, counts: &dyn Fn(u32) -> bool) -> usize {
         let mut outbox = lock(&self.outbox);
-        Pending::forget_sent(&mut outbox);
-        outbox.len()
+        outbox.forget_sent();
+        outbox.count(counts)
     }
 
     /// Passes the messages that have arrived to `handle`.
     pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) {
-        if let Ok(mut outbox) = self.outbox.try_lock()
-            && !outbox.is_empty()
-        {
-            Pending::forget_sent(&mut outbox);
+        if let Ok(mut outbox) = self.outbox.try_lock() {
+            outbox.forget_sent();
         }
         let mut bytes = lock(&self.received);
         while receive(comm, &mut bytes) {

@@ -147,11 +147,11 @@ impl Carrier {
         }
     }
 
-    /// The number of messages of this process in flight.
-    pub(crate) fn unsent(&self) -> usize {
+    /// The number of messages of this process in flight to ranks that count.
+    pub(crate) fn unsent(&self, counts: &dyn Fn(u32) -> bool) -> usize {
         match &self.way {
-            Way::Messages(messages) => messages.unsent(),
-            Way::Windows(windows) => windows.unsent(),
+            Way::Messages(messages) => messages.unsent(counts),
+            Way::Windows(windows) => windows.unsent(counts),
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::error::CreateError;
 use crate::rsmpi::comm::{begin_request, check, test};
 use mpi::ffi;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_int;
 use std::time::Duration;
 
@@ -53,14 +53,42 @@ impl<D> Pending<D> {
             std::mem::forget(self.data);
         }
     }
+}
 
-    /// Removes completed sends from the front of the queue.
-    pub(super) fn forget_sent(queue: &mut VecDeque<Self>) {
-        while let Some(first) = queue.front_mut() {
-            if !first.is_sent() {
-                return;
+/// Sends that are not complete, by receiver. Those to a rank that has died may never be, and hold up
+/// none to others.
+pub(super) struct Sends<D>(BTreeMap<u32, VecDeque<Pending<D>>>);
+
+impl<D> Default for Sends<D> {
+    fn default() -> Self {
+        Sends(BTreeMap::new())
+    }
+}
+
+impl<D> Sends<D> {
+    pub(super) fn add(&mut self, receiver: u32, send: Pending<D>) {
+        self.0.entry(receiver).or_default().push_back(send);
+    }
+
+    /// Removes those that are complete, except behind one to the same receiver that is not.
+    pub(super) fn forget_sent(&mut self) {
+        self.0.retain(|_, sends| {
+            while sends.front_mut().is_some_and(Pending::is_sent) {
+                sends.pop_front();
             }
-            queue.pop_front();
-        }
+            !sends.is_empty()
+        });
+    }
+
+    /// Waits until all are complete.
+    pub(super) fn wait(&mut self) {
+        let all = std::mem::take(&mut self.0);
+        all.into_values().flatten().for_each(Pending::wait);
+    }
+
+    /// The number of those to receivers that count.
+    pub(super) fn count(&self, counts: impl Fn(u32) -> bool) -> usize {
+        let counted = self.0.iter().filter(|&(&receiver, _)| counts(receiver));
+        counted.map(|(_, sends)| sends.len()).sum()
     }
 }

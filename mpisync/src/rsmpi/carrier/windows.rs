@@ -8,7 +8,7 @@
 //! number of words that it has read to a counter of the sender.
 
 use crate::error::CreateError;
-use crate::rsmpi::carrier::pending::{PATIENCE, Pending};
+use crate::rsmpi::carrier::pending::{PATIENCE, Pending, Sends};
 use crate::rsmpi::carrier::{OwnComm, Unsent};
 use crate::rsmpi::comm::check;
 use crate::shm::lock;
@@ -52,7 +52,7 @@ struct Outbox {
     /// By receiver; made at the first message.
     lanes: Vec<Option<Box<Outgoing>>>,
     /// The requests whose words MPI still reads.
-    requests: VecDeque<Pending<Vec<u64>>>,
+    requests: Sends<Vec<u64>>,
 }
 
 /// The sender's end of a lane.
@@ -182,7 +182,7 @@ impl Windows {
             me,
             outbox: Mutex::new(Outbox {
                 lanes: (0..shape.ranks()).map(|_| None).collect(),
-                requests: VecDeque::new(),
+                requests: Sends::default(),
             }),
             inbox: Mutex::new((0..lanes).map(|_| Incoming::default()).collect()),
             freed: AtomicBool::new(false),
@@ -251,7 +251,7 @@ impl Windows {
             u32::from_le_bytes(four)
         }));
         let pushed = self.push(&mut outbox, to);
-        Pending::forget_sent(&mut outbox.requests);
+        outbox.requests.forget_sent();
         pushed
     }
 
@@ -297,7 +297,7 @@ impl Windows {
     /// Adds to words of `to`, from `start` on. Does not wait.
     fn add(
         &self,
-        requests: &mut VecDeque<Pending<Vec<u64>>>,
+        requests: &mut Sends<Vec<u64>>,
         to: usize,
         start: usize,
         differences: Vec<u64>,
@@ -325,16 +325,17 @@ impl Windows {
             let rank = to as u32;
             Unsent { rank, error }
         })?;
-        requests.push_back(adding);
+        requests.add(to as u32, adding);
         Ok(())
     }
 
-    pub(super) fn unsent(&self) -> usize {
+    pub(super) fn unsent(&self, counts: &dyn Fn(u32) -> bool) -> usize {
         let mut outbox = lock(&self.outbox);
-        Pending::forget_sent(&mut outbox.requests);
-        let waiting = outbox.lanes.iter().flatten();
-        let waiting: usize = waiting.map(|lane| lane.waiting.len().div_ceil(LANE)).sum();
-        outbox.requests.len() + waiting
+        outbox.requests.forget_sent();
+        let lanes = (0..).zip(&outbox.lanes);
+        let waiting = lanes.filter(|&(to, _)| counts(to));
+        let waiting = waiting.filter_map(|(_, lane)| Some(lane.as_ref()?.waiting.len()));
+        outbox.requests.count(counts) + waiting.map(|words| words.div_ceil(LANE)).sum::<usize>()
     }
 
     /// Passes the messages that have arrived to `handle`, even if this rank cannot send.
@@ -365,7 +366,7 @@ impl Windows {
             return Ok(());
         };
         let mut pushed = Ok(());
-        Pending::forget_sent(&mut outbox.requests);
+        outbox.requests.forget_sent();
         for to in 0..self.shape.ranks() {
             let waits = |lane: &Option<Box<Outgoing>>| {
                 lane.as_ref().is_some_and(|lane| !lane.waiting.is_empty())
@@ -432,10 +433,7 @@ impl Windows {
         // can be completed after it.
         unsafe {
             ffi::MPI_Win_flush_all(window);
-            lock(&self.outbox)
-                .requests
-                .drain(..)
-                .for_each(Pending::wait);
+            lock(&self.outbox).requests.wait();
             ffi::MPI_Win_unlock_all(window);
             ffi::MPI_Win_free(&mut window);
         }
