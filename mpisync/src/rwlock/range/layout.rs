@@ -2,10 +2,11 @@
 //!
 //! The lock of the table guards the other words, so that one alone is an atomic of the model checker.
 
-use crate::rwlock::range::table::{Group, Slot, State};
+use crate::rwlock::range::table::{self, Group, Slot, State};
 use crate::shm::atomic::AtomicU32 as ModelledU32;
 use crate::shm::event::FutexWord;
-use core::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use core::ops::Range;
+use core::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 
 /// The words that all ranks of the node share.
 #[repr(C)]
@@ -32,11 +33,13 @@ pub(crate) struct RangeWords {
 #[repr(C)]
 #[derive(Default)]
 pub(crate) struct RangeSlot {
-    /// [`FREE`], [`WAITS`] or [`HOLDS`]. On one node stored under the lock of the table, over several
-    /// nodes by this rank, which is then [`FREE`] or [`HOLDS`].
+    /// [`FREE`], [`WAITS`] or [`HOLDS`]. On one node stored under the lock of the table. Over several
+    /// nodes stored by this rank: [`HOLDS`] from before it changes the first item of its range until
+    /// all nodes have its changes, and else [`FREE`].
     state: AtomicU32,
-    /// On one node only, as the range is.
+    /// On one node only.
     ticket: AtomicU64,
+    /// The range of a rank that holds it, on one node also of one that waits.
     start: AtomicU64,
     end: AtomicU64,
 }
@@ -90,10 +93,24 @@ impl RangeSlot {
         self.state.load(Ordering::Relaxed) == HOLDS
     }
 
-    /// Over several nodes, as the rank.
-    pub(super) fn set_holds(&self, holds: bool) {
-        let state = if holds { HOLDS } else { FREE };
-        self.state.store(state, Ordering::Relaxed);
+    /// Whether the rank holds a range that overlaps this one. Only of a rank that waits elsewhere.
+    pub(in crate::rwlock) fn holds_some_of(&self, range: &Range<u64>) -> bool {
+        let held = self.start.load(Ordering::Relaxed)..self.end.load(Ordering::Relaxed);
+        self.holds() && table::overlap(&held, range)
+    }
+
+    /// Over several nodes, as the rank: it takes its range up.
+    pub(super) fn take_up(&self, range: &Range<u64>) {
+        self.start.store(range.start, Ordering::Relaxed);
+        self.end.store(range.end, Ordering::Relaxed);
+        self.state.store(HOLDS, Ordering::Relaxed);
+        // If the rank dies with a changed item, the server of its node finds the state.
+        fence(Ordering::SeqCst);
+    }
+
+    /// Over several nodes, as the rank: it gives its range back. Release: its changes come before.
+    pub(super) fn give_back(&self) {
+        self.state.store(FREE, Ordering::Release);
     }
 
     /// Under the lock of the table.

@@ -10,12 +10,14 @@ use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
 use crate::rwlock::range::table::{Next, Slot, State, Table};
 use crate::shm::block::Block;
+use crate::shm::topology::RankLocation;
 use crate::shm::wait::{Deadline, Stop};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-/// What a rank asks the home node's server. An answer follows, but for `Leave`, `Release` and `End`.
+/// What a rank asks the home node's server, which answers `Join` and `Opened`, and what the servers
+/// tell each other.
 #[derive(Debug, Serialize, Deserialize)]
 enum RangeQuestion {
     /// It wants this range.
@@ -36,6 +38,11 @@ enum RangeQuestion {
     /// From the home node's server to that of the node with the write lock: the group of `opener` has
     /// ended, and `dead` has died with a range of it.
     End { opener: u32, dead: Option<u32> },
+    /// From the home node's server to that of this rank's node: it has died, and has got its range.
+    /// `Found` follows.
+    Look { rank: u32 },
+    /// To the home node's server: whether this rank, which has died, held its range.
+    Found { rank: u32, held: bool },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -81,6 +88,7 @@ impl RangeClient {
             group: None,
             opening: None,
             waiting: BTreeMap::new(),
+            looked_for: BTreeSet::new(),
             global: global.for_server(),
             memory: LockMemory::new(block.first_part()),
             port,
@@ -111,7 +119,7 @@ impl RangeClient {
         loop {
             match self.remote.reply(block, request, deadline) {
                 Ok(RangeAnswer::Holds) => {
-                    lock.memory.my_words().range.set_holds(true);
+                    lock.memory.my_words().range.take_up(&range);
                     return Ok(true);
                 }
                 Ok(RangeAnswer::Left) => return given_up.map_or(Ok(false), Err),
@@ -145,7 +153,7 @@ impl RangeClient {
 
     /// Gives the range back; does not wait.
     pub(super) fn release(&self, lock: NodeLock<&LockMemory>) {
-        lock.memory.my_words().range.set_holds(false);
+        lock.memory.my_words().range.give_back();
         self.remote.notify(RangeQuestion::Release);
     }
 }
@@ -154,7 +162,7 @@ impl RangeClient {
 struct RangeServer {
     port: Port,
     is_home: bool,
-    /// By rank of the communicator. On the home node only, as what follows up to `waiting`.
+    /// By rank of the communicator. On the home node only, as what follows up to `looked_for`.
     table: Table,
     /// The rank that has opened the group that has the write lock.
     group: Option<u32>,
@@ -162,6 +170,8 @@ struct RangeServer {
     opening: Option<u32>,
     /// The ranks that wait for an answer.
     waiting: BTreeMap<u32, Waiting>,
+    /// The dead ranks whose nodes look whether they held the ranges that they have got.
+    looked_for: BTreeSet<u32>,
     global: GlobalLock,
     memory: LockMemory,
 }
@@ -241,12 +251,14 @@ impl RangeServer {
 
     /// The group of `opener` has ended, on the node of that rank.
     fn end_at_node(&self, opener: u32, dead: Option<u32>) {
-        let message = Request {
-            number: None,
-            question: RangeQuestion::End { opener, dead },
-        };
-        let node = self.port.net().topology().node_of(opener);
-        self.port.send(node, &message);
+        self.tell_node_of(opener, RangeQuestion::End { opener, dead });
+    }
+
+    /// Sends a message to the server of this rank's node.
+    fn tell_node_of(&self, rank: u32, question: RangeQuestion) {
+        let node = self.port.net().topology().node_of(rank);
+        let number = None;
+        self.port.send(node, &Request { number, question });
     }
 
     /// As the server of the node with the write lock.
@@ -276,29 +288,58 @@ impl RangeServer {
         }
     }
 
-    /// Takes the ranges of dead ranks from them.
+    /// Takes the ranges of dead ranks from them. If one of them has got its range, its node has to tell
+    /// first whether it held it: the answer may have come after its death.
     fn reclaim_dead(&mut self) {
         for rank in 0..self.table.slots.len() {
             let is_alive = || self.port.net().domain().rank_is_alive(rank);
-            if self.table.slots[rank] == Slot::default() || is_alive() {
+            let slot = &self.table.slots[rank];
+            if *slot == Slot::default() || is_alive() {
                 continue;
             }
             let number = rank as u32;
-            self.table.reclaim(rank, number);
+            if slot.state == State::Holds {
+                if self.looked_for.insert(number) {
+                    self.tell_node_of(number, RangeQuestion::Look { rank: number });
+                }
+                continue;
+            }
+            self.table.leave(rank);
             self.waiting.remove(&number);
             if self.opening.take_if(|opening| *opening == number).is_some() {
                 // It may have the write lock for a group already, and may have died before it told so.
-                self.end_at_node(number, Some(number));
+                // No rank has got a range of that group.
+                self.end_at_node(number, None);
             }
+        }
+    }
+
+    /// As the server of a dead rank's node: tells the home node's whether that rank held its range.
+    fn look(&self, rank: u32, home: u32) {
+        let held = match self.port.net().topology().location(rank as usize) {
+            RankLocation::Local(local_rank) => self.memory.rank_words(local_rank).range.holds(),
+            RankLocation::Remote(_) => unreachable!("the rank is of this node"),
+        };
+        self.tell_node_of(home, RangeQuestion::Found { rank, held });
+    }
+
+    /// A dead rank has got its range, and held it or not.
+    fn reclaim(&mut self, rank: u32, held: bool) {
+        self.looked_for.remove(&rank);
+        match held {
+            true => self.table.reclaim(rank as usize, rank),
+            // It has changed nothing.
+            false => self.table.leave(rank as usize),
         }
     }
 
     /// A rank that has ended and holds a range.
     fn ended_holder(&self) -> Option<u32> {
         let domain = self.port.net().domain();
-        let mut holders = self.table.holders();
-        let ended = holders.find(|&rank| domain.departure(rank).is_some());
-        ended.map(|rank| rank as u32)
+        let mut holders = self.table.holders().map(|rank| rank as u32);
+        holders.find(|rank| {
+            !self.looked_for.contains(rank) && domain.departure(*rank as usize).is_some()
+        })
     }
 }
 
@@ -308,6 +349,8 @@ impl Service for RangeServer {
     fn receive(&mut self, from: u32, Request { number, question }: Request<RangeQuestion>) {
         match question {
             RangeQuestion::End { opener, dead } => return self.end(opener, dead),
+            RangeQuestion::Look { rank } => return self.look(rank, from),
+            RangeQuestion::Found { rank, held } => self.reclaim(rank, held),
             RangeQuestion::Join {
                 start,
                 end,

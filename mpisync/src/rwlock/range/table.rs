@@ -75,11 +75,13 @@ impl Slot {
 
     /// Whether `later` has to wait until this slot is free.
     fn precedes(&self, later: &Slot) -> bool {
-        !self.is_free()
-            && self.ticket < later.ticket
-            && self.range.start < later.range.end
-            && later.range.start < self.range.end
+        !self.is_free() && self.ticket < later.ticket && overlap(&self.range, &later.range)
     }
+}
+
+/// Whether two ranges, which are not empty, have a common item.
+pub(super) fn overlap(one: &Range<u64>, other: &Range<u64>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 impl Table {
