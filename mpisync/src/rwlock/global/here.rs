@@ -204,11 +204,8 @@ impl RecoverySite for Here<'_> {
 }
 
 impl Here<'_> {
-    /// Whether this local rank, which does not wait for the lock, has it as a writer, or has a range.
+    /// Whether this local rank, which does not wait for the lock, has it as a writer.
     pub(super) fn writes(&self, local_rank: usize) -> bool {
-        if self.lock.memory.rank_words(local_rank).range.holds() {
-            return true;
-        }
         // The words of a turn change only with it.
         let is_drained =
             matches!(self.qnode.state(), QueueState::Owner { token, .. } if token.drained);

@@ -56,14 +56,19 @@ impl Service for LockServer {
 
     fn keeps(&self, local_rank: usize, want: &Wanted, waits_here: bool) -> Kept {
         let lock = local(&self.memory);
+        let words = self.memory.rank_words(local_rank);
         // One that waits for this lock may have the turn, and not know it yet.
         let writes = || !waits_here && self.global.at(lock).writes(local_rank);
-        let keeps = match want {
-            Wanted::Read => writes(),
-            Wanted::Write => lock.reads(local_rank) || writes(),
+        let has_range = || words.range.holds();
+        let keeps = match *want {
+            Wanted::Read => writes() || has_range(),
+            Wanted::Write => lock.reads(local_rank) || writes() || has_range(),
+            Wanted::Range { start, end } => {
+                lock.reads(local_rank) || writes() || words.range.holds_some_of(&(start..end))
+            }
             _ => false,
         };
-        let held_at = &self.memory.rank_words(local_rank).held_at;
+        let held_at = &words.held_at;
         let taken_at = || held_at.get(self.global.net().domain(), local_rank);
         Kept {
             taken_at: keeps.then(taken_at).flatten().map(Place::from),

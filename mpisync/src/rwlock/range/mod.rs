@@ -30,6 +30,7 @@ use crate::rwlock::range::table::Next;
 use crate::rwlock::state::LockState;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
+use crate::shm::waiting::want::{Want, Wanted};
 use crate::shm::waiting::{Awaited, BlockSubject, Call, Needs};
 use crate::span::{Activity, Hold};
 use std::cell::RefCell;
@@ -76,7 +77,10 @@ impl RangeLock {
     ) -> Result<(), LockError> {
         lock.object().check_usable()?;
         let deadline = Deadline::within(limit);
-        let wait = RangeWait { lock };
+        let wait = RangeWait {
+            lock,
+            range: Some(&range),
+        };
         let call = Call::new(&wait, CALL, location);
         let queues = Call::new(lock, CALL, location);
         let open = || lock.lock_write(|| deadline.of(queues));
@@ -108,7 +112,7 @@ impl RangeLock {
         location: &'static Location<'static>,
     ) -> Result<bool, LockError> {
         lock.object().check_usable()?;
-        let wait = RangeWait { lock };
+        let wait = RangeWait { lock, range: None };
         let call = Call::new(&wait, TRY_CALL, location);
         let has_range = match &self.client {
             None => try_enter_here(lock.node(), range.clone(), || lock.try_lock_write()),
@@ -202,6 +206,8 @@ fn try_enter_here(node: NodeLock<&LockMemory>, range: Range<u64>, open: impl Fn(
 /// What a rank waits for that waits for a range.
 struct RangeWait<'a> {
     lock: &'a LockState,
+    /// None if it waits only for the answer of the home node.
+    range: Option<&'a Range<u64>>,
 }
 
 impl BlockSubject for RangeWait<'_> {
@@ -229,5 +235,12 @@ impl BlockSubject for RangeWait<'_> {
             None => Needs::each(&BlockSubject::awaited(self)),
             Some(_) => Needs::Unknown,
         }
+    }
+
+    fn want(&self) -> Option<Want> {
+        self.lock.global()?;
+        let &Range { start, end } = self.range?;
+        let what = Wanted::Range { start, end };
+        Some(Want::of_each(self.block().global()?, what))
     }
 }

@@ -45,6 +45,9 @@ pub(crate) enum Wanted {
     Read,
     /// To have its lock alone; readers and writers keep it.
     Write,
+    /// To have a range of its lock, that of the items from `start` up to `end`; readers and writers keep
+    /// it, and those that have a range that overlaps it.
+    Range { start: u64, end: u64 },
     /// Permits; each rank keeps those that it has.
     Permits,
     /// That all ranks arrive at this phase.
@@ -93,6 +96,7 @@ impl Wanted {
             Wanted::Room => [10, 0, 0, 0],
             Wanted::Open => [11, 0, 0, 0],
             Wanted::Notification(rank) => [12, rank.into(), 0, 0],
+            Wanted::Range { start, end } => [13, start, end, 0],
         }
     }
 
@@ -115,6 +119,10 @@ impl Wanted {
             10 => Wanted::Room,
             11 => Wanted::Open,
             12 => Wanted::Notification(first as u32),
+            13 => Wanted::Range {
+                start: first,
+                end: second,
+            },
             _ => return None,
         })
     }
@@ -125,6 +133,7 @@ impl Wanted {
         match self {
             Wanted::Read
             | Wanted::Write
+            | Wanted::Range { .. }
             | Wanted::Permits
             | Wanted::Phase(_)
             | Wanted::Meeting(_)
@@ -231,9 +240,11 @@ mod tests {
             meetings: 9,
         };
         let (phase, meeting) = (Wanted::Phase(4), Wanted::Meeting(5));
+        let range = Wanted::Range { start: 8, end: 9 };
         for what in [
             Wanted::Read,
             Wanted::Write,
+            range,
             Wanted::Permits,
             phase,
             meeting,

@@ -55,7 +55,7 @@ mpisync_tests::cases!(on [4] with [SeveralNodes, OwnJob, Environment(&[("MPISYNC
 );
 
 /// Checks that the case is found, and that all ranks that wait for each other get the error.
-fn is_found_on_hosts(case: &str, ranks: usize, members: usize, waits: &[&str]) {
+pub(super) fn is_found_on_hosts(case: &str, ranks: usize, members: usize, waits: &[&str]) {
     is_found_among(case, ranks, members, members, waits);
 }
 
@@ -70,7 +70,7 @@ fn host_of(job: &Job) -> Vec<i32> {
 }
 
 /// The ranks on the host of rank 0, or on the others.
-fn ranks_on_first_host(job: &Job, is_first: bool) -> Vec<i32> {
+pub(super) fn ranks_on_first_host(job: &Job, is_first: bool) -> Vec<i32> {
     let hosts = host_of(job);
     let ranks = 0..job.size;
     ranks
@@ -79,7 +79,7 @@ fn ranks_on_first_host(job: &Job, is_first: bool) -> Vec<i32> {
 }
 
 /// Two ranks on two hosts: the last one of the first host, and the first one of the other.
-fn two(job: &Job) -> [i32; 2] {
+pub(super) fn two(job: &Job) -> [i32; 2] {
     let (here, there) = (
         ranks_on_first_host(job, true),
         ranks_on_first_host(job, false),

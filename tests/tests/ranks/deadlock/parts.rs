@@ -1,16 +1,36 @@
 //! Ranks that wait for each other's parts of regions.
 
-use mpisync::{LockError, Region, RegionError};
+use std::time::{Duration, Instant};
+
+use mpisync::{LockError, Mutex, Region, RegionError};
 use mpisync_tests::job::Job;
 
-use super::{BOTH, FOREVER, crossed, ends, is_found, meet};
+use super::hosts::{is_found_on_hosts, ranks_on_first_host, two};
+use super::{BOTH, FOREVER, MET, crossed, ends, is_found, meet};
 
 // Jobs that the tests below start.
-mpisync_tests::cases!(on []: crossed_parts, part_and_reader);
+mpisync_tests::cases!(on []:
+    crossed_parts = |job| cross_parts(job, BOTH),
+    part_and_reader = |job| part_crosses_reader(job, BOTH),
+    crossed_parts_of_hosts = |job| cross_parts(job, two(job)),
+    part_and_reader_of_hosts = |job| part_crosses_reader(job, two(job)),
+    crossed_parts_of_another_host,
+);
 
 mpisync_tests::cases!(tests on [2] with [OneNode]:
     reports_crossed_parts = |ranks| is_found("parts::crossed_parts", ranks, &["`write_part` of region \"a\"", "`write_part` of region \"b\""]),
     reports_a_part_and_a_reader = |ranks| is_found("parts::part_and_reader", ranks, &["of region \"a\"", "of region \"b\""]),
+);
+
+mpisync_tests::cases!(tests on [4] with [SeveralNodes]:
+    reports_crossed_parts_of_hosts = |ranks| is_found_on_hosts("parts::crossed_parts_of_hosts", ranks, 2, &["`write_part` of region \"a\"", "`write_part` of region \"b\"", "which took it at"]),
+    reports_a_part_and_a_reader_of_hosts = |ranks| is_found_on_hosts("parts::part_and_reader_of_hosts", ranks, 2, &["of region \"a\"", "of region \"b\""]),
+    reports_crossed_parts_of_another_host = |ranks| is_found_on_hosts("parts::crossed_parts_of_another_host", ranks, 2, &["`write_part` of region \"a\"", "`write_part` of region \"b\""]),
+);
+
+mpisync_tests::cases!(on [4] with [SeveralNodes, OwnJob, Environment(&[("MPISYNC_DEADLOCK", "error")])]:
+    parts_that_do_not_overlap,
+    parts_with_a_time_limit,
 );
 
 fn region(job: &Job, name: &str) -> Region<u64> {
@@ -26,9 +46,9 @@ fn lock_error<T>(outcome: Result<T, RegionError>) -> Result<T, LockError> {
 }
 
 /// One rank has a part of `a`, and the other one of `b`. Then each of them wants one that overlaps it.
-fn crossed_parts(job: &Job) {
+fn cross_parts(job: &Job, ranks: [i32; 2]) {
     let (mut a, mut b) = (region(job, "a"), region(job, "b"));
-    let Some((mine, theirs)) = crossed(job, BOTH, &mut a, &mut b) else {
+    let Some((mine, theirs)) = crossed(job, ranks, &mut a, &mut b) else {
         return;
     };
     let _mine = mine.write_part(2..6);
@@ -37,19 +57,64 @@ fn crossed_parts(job: &Job) {
 }
 
 /// One rank has a part of `a` and wants to write `b`, and the other one reads `b` and wants a part of `a`.
-fn part_and_reader(job: &Job) {
+fn part_crosses_reader(job: &Job, [first, second]: [i32; 2]) {
     let (mut a, mut b) = (region(job, "a"), region(job, "b"));
-    match job.rank {
-        0 => {
-            let _part = a.write_part(2..6);
-            meet(job);
-            ends(b.write_timeout(FOREVER));
+    if job.rank == first {
+        let _part = a.write_part(2..6);
+        meet(job);
+        ends(b.write_timeout(FOREVER));
+    } else if job.rank == second {
+        let _items = b.read();
+        meet(job);
+        ends(lock_error(a.write_part_timeout(5..7, FOREVER)));
+    }
+}
+
+/// Both ranks are on another host than the regions' root.
+fn crossed_parts_of_another_host(job: &Job) {
+    let there = ranks_on_first_host(job, false);
+    cross_parts(job, [there[0], there[1]]);
+}
+
+/// The first rank has a part and waits for a mutex of the second, which waits for another part. The
+/// third one has that, and computes.
+fn parts_that_do_not_overlap(job: &Job) {
+    let mut a = region(job, "a");
+    let mut mutex = Mutex::new(&job.world).unwrap();
+    let [first, second] = two(job);
+    let third = (0..job.size).find(|rank| ![first, second].contains(rank));
+    let ready = || job.scratch.meet(MET, 3);
+    if job.rank == first {
+        let _part = a.write_part(0..2);
+        ready();
+        drop(mutex.lock_timeout(FOREVER).unwrap());
+    } else if job.rank == second {
+        let _guard = mutex.lock();
+        ready();
+        a.write_part_timeout(4..8, FOREVER).unwrap()[0] = 1;
+    } else if Some(job.rank) == third {
+        let _part = a.write_part(7..);
+        ready();
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_secs(5) {
+            std::hint::spin_loop();
         }
-        1 => {
-            let _items = b.read();
-            meet(job);
-            ends(lock_error(a.write_part_timeout(5..7, FOREVER)));
-        }
-        _ => {}
+    }
+}
+
+/// Crossed parts, of which one is given up after a while.
+fn parts_with_a_time_limit(job: &Job) {
+    let (mut a, mut b) = (region(job, "a"), region(job, "b"));
+    let [first, second] = two(job);
+    if job.rank == first {
+        let part = a.write_part(2..6);
+        meet(job);
+        let late = lock_error(b.write_part_timeout(.., Duration::from_secs(5)));
+        assert!(matches!(late, Err(LockError::Timeout { .. })), "{late:?}");
+        drop(part);
+    } else if job.rank == second {
+        let _part = b.write_part(2..6);
+        meet(job);
+        drop(a.write_part_timeout(.., FOREVER).unwrap());
     }
 }
