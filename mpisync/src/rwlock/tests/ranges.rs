@@ -24,6 +24,11 @@ fn open(lock: &Lock, range: std::ops::Range<u64>) {
     assert_eq!(lock.advance_range(), Next::Holds);
 }
 
+/// Of a wait that ends before.
+fn late() -> Deadline<'static> {
+    Deadline::after(Duration::from_secs(60))
+}
+
 fn soon() -> Deadline<'static> {
     Deadline::after(Duration::from_millis(20))
 }
@@ -37,15 +42,15 @@ fn a_death_poisons_the_lock_once_the_others_have_left() {
     other.memory.dead = Some(1);
     assert_eq!(other.inspect_owner(), Ok(()), "the first still writes");
     other.join_range(0..1);
-    assert_eq!(other.await_range(soon()), Ok(Next::Broken(1)));
+    assert_eq!(other.await_range(late()), Ok(Next::Broken(1)));
     other.leave_range();
     one.leave_range();
     for _ in 0..2 {
-        assert_eq!(other.read(soon), Err(Stop::Died(1)));
-        assert_eq!(other.write(soon), Err(Stop::Died(1)));
+        assert_eq!(other.read(late), Err(Stop::Died(1)));
+        assert_eq!(other.write(late), Err(Stop::Died(1)));
     }
-    assert_eq!(other.take_over(soon()), Ok(Some(Turn::RANGES)));
-    assert_eq!(other.take_over(soon()), Ok(None));
+    assert_eq!(other.take_over(late()), Ok(Some(Turn::RANGES)));
+    assert_eq!(other.take_over(late()), Ok(None));
     assert!(!one.try_read());
     other.unlock_write();
     assert!(one.try_read());
@@ -64,13 +69,13 @@ fn a_rank_that_dies_while_it_waits_keeps_nobody() {
     one.leave_range();
     assert!(!other.try_read(), "the group has a member that waits");
     other.memory.dead = Some(1);
-    assert_eq!(other.read(soon), Ok(()));
+    assert_eq!(other.read(late), Ok(()));
     other.unlock_read();
     // One that dies before it has opened the group.
     dies.join_range(0..1);
     assert_eq!(dies.advance_range(), Next::Opens);
     other.join_range(0..1);
-    assert_eq!(other.await_range(soon()), Ok(Next::Opens));
+    assert_eq!(other.await_range(late()), Ok(Next::Opens));
 }
 
 #[test]
