@@ -21,6 +21,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     last_of_all_dies = |job| one_of_all_dies(job, false),
     worker_with_several_tasks_dies = |job| worker_with_several_tasks_dies(job, false),
     worker_with_several_tasks_on_disk_dies = |job| worker_with_several_tasks_dies(job, true),
+    worker_with_tasks_of_two_requests_dies,
     busy_worker_dies = |job| busy_worker_dies(job, 1, false),
     busy_worker_on_disk_dies = |job| busy_worker_dies(job, 1, true),
     last_try_of_a_dead_worker = |job| last_try_of_a_dead_worker(job, false),
@@ -167,6 +168,31 @@ fn worker_with_several_tasks_dies(job: &Job, on_disk: bool) {
         assert_eq!(held, [0, 2, 4]);
         ready(job);
         // The others reach the end, and wait for this rank.
+        thread::sleep(Duration::from_millis(100));
+        die();
+    }
+    job.scratch.wait_for(READY);
+    run_rest_at_once(job, &mut batch);
+    all_are_done(&batch);
+    job.scratch.meet(TOOK + 1, job.size - 1);
+    each_has_run_once(job);
+    survived(job)
+}
+
+/// Two of the first tasks that the victim takes are done by another job already, so it takes two more.
+/// The others do all that it has.
+fn worker_with_tasks_of_two_requests_dies(job: &Job) {
+    let mut batch = made(job, &job.world, 1, 20, true);
+    if job.rank == victim(job) {
+        for task in [1, 3] {
+            let directory = batch.directory().unwrap();
+            directory.set(task, State::Done).unwrap();
+            job.scratch.word(RUNS + task).store(1, SeqCst);
+        }
+        let tasks = batch.next_tasks(5).unwrap().unwrap();
+        let held: Vec<usize> = tasks.iter().map(|task| task.index()).collect();
+        assert_eq!(held, [0, 2, 4, 5, 6]);
+        ready(job);
         thread::sleep(Duration::from_millis(100));
         die();
     }
