@@ -1,12 +1,13 @@
 //! Ranks that wait for each other's parts of regions.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use mpisync::{LockError, Mutex, Region, RegionError};
 use mpisync_tests::job::Job;
 
 use super::hosts::{is_found_on_hosts, ranks_on_first_host, two};
-use super::{BOTH, FOREVER, MET, crossed, ends, is_found, meet};
+use super::{BOTH, FOREVER, MET, crossed, ends, is_found, meet, mutex};
 
 // Jobs that the tests below start.
 mpisync_tests::cases!(on []:
@@ -15,6 +16,8 @@ mpisync_tests::cases!(on []:
     crossed_parts_of_hosts = |job| cross_parts(job, two(job)),
     part_and_reader_of_hosts = |job| part_crosses_reader(job, two(job)),
     crossed_parts_of_another_host,
+    parts_and_whole_regions,
+    part_in_line_behind_another,
 );
 
 mpisync_tests::cases!(tests on [2] with [OneNode]:
@@ -25,6 +28,8 @@ mpisync_tests::cases!(tests on [2] with [OneNode]:
 mpisync_tests::cases!(tests on [4] with [SeveralNodes]:
     reports_crossed_parts_of_hosts = |ranks| is_found_on_hosts("parts::crossed_parts_of_hosts", ranks, 2, &["`write_part` of region \"a\"", "`write_part` of region \"b\"", "which took it at"]),
     reports_a_part_and_a_reader_of_hosts = |ranks| is_found_on_hosts("parts::part_and_reader_of_hosts", ranks, 2, &["of region \"a\"", "of region \"b\""]),
+    reports_parts_and_whole_regions = |ranks| is_found_on_hosts("parts::parts_and_whole_regions", ranks, 2, &["of region \"a\"", "of region \"b\""]),
+    reports_a_part_in_line_behind_another = |ranks| is_found_on_hosts("parts::part_in_line_behind_another", ranks, 2, &["`lock` of mutex \"m\"", "`write_part` of region \"a\""]),
     reports_crossed_parts_of_another_host = |ranks| is_found_on_hosts("parts::crossed_parts_of_another_host", ranks, 2, &["`write_part` of region \"a\"", "`write_part` of region \"b\""]),
 );
 
@@ -74,6 +79,43 @@ fn part_crosses_reader(job: &Job, [first, second]: [i32; 2]) {
 fn crossed_parts_of_another_host(job: &Job) {
     let there = ranks_on_first_host(job, false);
     cross_parts(job, [there[0], there[1]]);
+}
+
+/// Each rank has a part of a region. One of them wants to write the other region, and one to read it.
+fn parts_and_whole_regions(job: &Job) {
+    let (mut a, mut b) = (region(job, "a"), region(job, "b"));
+    let [writer, reader] = two(job);
+    if job.rank == writer {
+        let _part = a.write_part(2..6);
+        meet(job);
+        ends(b.write_timeout(FOREVER));
+    } else if job.rank == reader {
+        let _part = b.write_part(2..6);
+        meet(job);
+        ends(a.read_timeout(FOREVER));
+    }
+}
+
+/// A rank reads, and waits for a mutex of one that wants a part. A third rank wants another part: it has
+/// asked first, so it waits for the reader, and the one with the mutex until that is served.
+fn part_in_line_behind_another(job: &Job) {
+    let (mut a, mut m) = (region(job, "a"), mutex(job, "m"));
+    let [reader, in_line] = two(job);
+    let opener = (0..job.size).find(|rank| ![reader, in_line].contains(rank));
+    let ready = || job.scratch.meet(MET, 3);
+    if job.rank == reader {
+        let _items = a.read();
+        ready();
+        ends(m.lock_timeout(FOREVER));
+    } else if job.rank == in_line {
+        let _guard = m.lock();
+        ready();
+        thread::sleep(Duration::from_millis(500));
+        ends(lock_error(a.write_part_timeout(4.., FOREVER)));
+    } else if Some(job.rank) == opener {
+        ready();
+        a.write_part(..2).fill(1);
+    }
 }
 
 /// The first rank has a part and waits for a mutex of the second, which waits for another part. The
