@@ -327,7 +327,7 @@ fn tries_count_for_each() {
 fn time_is_limited_for_each() {
     for has_directory in [false, true] {
         let scratch = Scratch::new("time");
-        let limit = Duration::from_millis(100);
+        let limit = Duration::from_secs(1);
         let builder = Batch::local().tasks(3).tries(2).task_timeout(limit);
         let mut batch = match has_directory {
             true => builder.state_dir(&scratch.0).durable(false).build(),
