@@ -209,6 +209,7 @@ pub use crate::plain::foreign::pod::Pod;
 #[doc(inline)]
 pub use crate::region::{Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
+pub use crate::rwlock::future::{ReadFuture, WriteFuture};
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
 pub use crate::rwlock::threads::{ThreadRank, ThreadRanks};
 #[cfg(feature = "mpi")]

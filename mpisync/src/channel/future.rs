@@ -1,22 +1,17 @@
-//! Channels as futures.
-//!
-//! No process can call a waker of another one, so a future retries whenever it is polled and
-//! arranges for the next poll itself: at once for some microseconds, then after sleeps of up to a
-//! millisecond. `futures-timer` ends the sleeps, with one thread for the whole process, which never
-//! calls MPI.
+//! Channels as futures, which retry whenever they are polled.
 
 use crate::channel::error::{ChannelError, PutError};
 use crate::channel::message::Message;
 use crate::channel::ring::memory::Slots;
 use crate::channel::ring::{Generation, Inspector, NoMessage, Queue, Waiting};
 use crate::channel::shared::Shared;
-use crate::shm::wait::{FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL, Surroundings};
-use futures_timer::Delay;
+use crate::shm::polling::Polling;
+use crate::shm::wait::Surroundings;
 use std::borrow::Borrow;
 use std::fmt;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Puts a message; see [`RemoteChannel::put_async`](super::RemoteChannel::put_async).
 #[must_use = "futures do nothing unless they are polled"]
@@ -145,12 +140,9 @@ pub(super) struct Retry<'a, T: ?Sized> {
 }
 
 struct Wait<'a, T: ?Sized> {
-    began: Instant,
-    inspected: Instant,
+    polling: Polling,
     inspector: Inspector<'a, Slots<T>>,
     _waiting: Waiting<'a>,
-    sleep: Option<Delay>,
-    sleep_time: Duration,
 }
 
 impl<'a, T: Message + ?Sized> Retry<'a, T> {
@@ -184,46 +176,17 @@ impl<'a, T: Message + ?Sized> Retry<'a, T> {
         }
         let now = Instant::now();
         let wait = self.wait.get_or_insert_with(|| Wait {
-            began: now,
-            inspected: now,
+            polling: Polling::begin(now),
             inspector: queue.inspector(),
             _waiting: queue.wait_as_future(),
-            sleep: None,
-            sleep_time: FIRST_SLEEP,
         });
-        if now - wait.inspected >= INSPECTION {
-            wait.inspected = now;
-            if let Err(lost) = wait.inspector.inspect() {
-                // The next attempt returns the error.
-                self.shared.lost.set(Some(lost));
-            }
+        if wait.polling.is_inspection_due(now)
+            && let Err(lost) = wait.inspector.inspect()
+        {
+            // The next attempt returns the error.
+            self.shared.lost.set(Some(lost));
         }
-        if now - wait.began < queue.memory.spin_budget().unwrap_or(POLL) {
-            context.waker().wake_by_ref();
-        } else {
-            wait.sleep(context);
-        }
+        wait.polling.wake_later(context, &queue.memory, now);
         Poll::Pending
-    }
-}
-
-impl<T: ?Sized> Wait<'_, T> {
-    /// Wakes the task after a sleep, each twice as long as the one before. A sleep that has not
-    /// ended stays, and wakes the task of the last poll.
-    fn sleep(&mut self, context: &mut Context<'_>) {
-        let sleep = match &mut self.sleep {
-            Some(sleep) => {
-                if Pin::new(&mut *sleep).poll(context).is_pending() {
-                    return;
-                }
-                sleep.reset(self.sleep_time);
-                sleep
-            }
-            first => first.insert(Delay::new(self.sleep_time)),
-        };
-        self.sleep_time = (self.sleep_time * 2).min(LONGEST_SLEEP);
-        if Pin::new(sleep).poll(context).is_ready() {
-            context.waker().wake_by_ref();
-        }
     }
 }

@@ -5,6 +5,7 @@
 //! | [`first_steps`] | What does a program need, and how is it built and started? |
 //! | [`choosing`] | Which object fits, and which calls does it have? |
 //! | [`files`] | How do ranks share a text file, an HDF5 file, a directory on NFS? |
+//! | [`futures`] | How does a rank wait for several things at once, with tokio or another executor? |
 //! | [`errors`] | What happens when a rank fails, panics or dies? |
 //! | [`misuse`] | Which mistakes does the compiler reject, and what do the others cause? |
 //! | [`stalls`] | Why does my job stand still? |
@@ -26,6 +27,9 @@ pub mod choosing {}
 
 #[doc = include_str!("files.md")]
 pub mod files {}
+
+#[doc = include_str!("futures.md")]
+pub mod futures {}
 
 #[doc = include_str!("errors.md")]
 pub mod errors {}

@@ -9,6 +9,7 @@ use crate::shm::wait::{Deadline, Stop, Surroundings, wait_for_answer};
 use crate::shm::waiting::{Awaited, Call};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::sync::{Arc, Mutex};
 
@@ -51,6 +52,8 @@ pub(crate) struct Remote<Q, A> {
     port: Port,
     home: u32,
     pending: Arc<Pending<A>>,
+    /// The request whose reply is kept for [`take_reply`](Self::take_reply).
+    kept: Cell<Option<u32>>,
     question: PhantomData<Q>,
 }
 
@@ -109,6 +112,7 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
             port,
             home: link.home(),
             pending,
+            kept: Cell::new(None),
             question: PhantomData,
         }
     }
@@ -125,6 +129,14 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         number
     }
 
+    /// [`request`](Self::request) whose reply is kept while this rank waits for others. It has one such
+    /// request at a time.
+    pub(crate) fn request_and_keep(&self, question: Q) -> u32 {
+        let number = self.request(question);
+        self.kept.set(Some(number));
+        number
+    }
+
     /// Sends a request without a reply. Does not wait.
     pub(crate) fn notify(&self, question: Q) {
         self.send(None, question);
@@ -134,6 +146,24 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         self.port.send(self.home, &Request { number, question });
     }
 
+    /// The next reply to the request whose replies are kept, if it is there.
+    pub(crate) fn take_reply(&self) -> Option<A> {
+        self.take_reply_to(self.kept.get()?)
+    }
+
+    /// Keeps no replies any more.
+    pub(crate) fn discard_replies(&self) {
+        self.kept.set(None);
+    }
+
+    /// The next reply to a request, if it is there. Discards replies to earlier requests.
+    fn take_reply_to(&self, number: u32) -> Option<A> {
+        let mut replies = lock(&self.pending.replies);
+        replies.retain(|reply| reply.number == number || Some(reply.number) == self.kept.get());
+        let index = replies.iter().position(|reply| reply.number == number)?;
+        Some(replies.remove(index).answer)
+    }
+
     /// Waits for the next reply to a request. Discards replies to earlier requests.
     pub(crate) fn reply(
         &self,
@@ -141,11 +171,7 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         number: u32,
         deadline: Deadline<'_>,
     ) -> Result<A, Stop> {
-        wait_for_answer(surroundings, deadline, || {
-            let mut replies = lock(&self.pending.replies);
-            replies.retain(|reply| reply.number == number);
-            (!replies.is_empty()).then(|| replies.remove(0).answer)
-        })
+        wait_for_answer(surroundings, deadline, || self.take_reply_to(number))
     }
 
     /// Asks a question and waits for the answer.

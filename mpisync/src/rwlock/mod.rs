@@ -5,6 +5,7 @@
 #[cfg(feature = "mpi")]
 pub(crate) mod builder;
 pub(crate) mod controller;
+pub(crate) mod future;
 pub(crate) mod global;
 pub(crate) mod guard;
 pub(crate) mod layout;

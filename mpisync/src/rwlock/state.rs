@@ -1,12 +1,15 @@
 //! The reader-writer lock of an object as one rank holds it: counts nested guards, and selects the
 //! lock of one node or the lock across nodes.
 
+pub(super) mod futures;
+
 use crate::error::LockError;
 use crate::object::Object;
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::layout::{IDLE, NOT_REQUESTED, READING};
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
+use crate::rwlock::state::futures::Pending;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
 use crate::shm::waiting::want::{Want, Wanted};
@@ -35,6 +38,8 @@ pub(crate) struct LockState {
     /// Whether this rank keeps the write lock across nodes for good, see [`LockState::keep`].
     is_kept: Cell<bool>,
     hold: Hold,
+    /// The waits of futures.
+    pending: Pending,
 }
 
 const ONE_READ: u64 = 1;
@@ -56,12 +61,18 @@ impl LockState {
             held: Cell::new(0),
             is_kept: Cell::new(false),
             hold: Hold::default(),
+            pending: Pending::default(),
         }
     }
 
     #[inline]
     pub(crate) fn object(&self) -> &Object {
         &self.object
+    }
+
+    /// The memory of the lock on this node.
+    pub(super) fn memory(&self) -> &LockMemory {
+        &self.node.memory
     }
 
     /// The lock of this node, for ranges.
@@ -96,9 +107,13 @@ impl LockState {
         self.held.get() == ONE_READ
     }
 
-    /// Releases the lock if leaked guards (`mem::forget`) hold it.
+    /// Releases the lock if leaked guards (`mem::forget`) hold it, and ends the waits of leaked
+    /// futures.
     #[inline]
     pub(crate) fn forget_leaked_guards(&self) {
+        if self.pending.is_any() {
+            self.withdraw_leaked();
+        }
         if self.holds_any() {
             self.release_leaked();
         }
@@ -137,6 +152,7 @@ impl LockState {
             return Ok(());
         }
         if !self.node.try_read() {
+            self.withdraw_leaked_writer();
             recover();
             self.read_later(limit, Location::caller())?;
         }

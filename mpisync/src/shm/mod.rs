@@ -28,6 +28,7 @@ mod machine;
 pub(crate) mod mapping;
 pub(crate) mod membarrier;
 pub(crate) mod members;
+pub(crate) mod polling;
 pub(crate) mod process;
 pub(crate) mod program;
 pub(crate) mod segment;

@@ -1,18 +1,21 @@
 //! The common part of all objects with a wait queue: access to the queue, directly on the root's
 //! node, or through the server of that node.
 
+mod future;
+mod poison;
 mod waits;
 
 use crate::error::LockError;
 use crate::object::Object;
 use crate::shm::block::Block;
-use crate::shm::wait::{Deadline, INSPECTION, Stop, wait_for_answer};
+use crate::shm::wait::{Deadline, INSPECTION, Stop};
 use crate::shm::waiting::Call;
 use crate::span::{Activity, Ended, Hold};
+pub(super) use crate::sync::base::future::GrantFuture;
+use crate::sync::base::future::Pending;
 use crate::sync::base::waits::Notified;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::{Slots, WaitMemory};
-use crate::wait_queue::poison::TakeOver;
 use crate::wait_queue::remote::{Granted, WaitClient};
 use crate::wait_queue::{OnDeath, WaitQueue};
 use std::cell::Cell;
@@ -37,6 +40,8 @@ pub(super) struct Base {
     /// When this rank last inspected the queue for dead ranks.
     inspected: Cell<Option<Instant>>,
     hold: Hold,
+    /// The waits of futures.
+    pending: Pending,
 }
 
 /// Where the queue is, seen from this rank.
@@ -85,6 +90,7 @@ impl Base {
             wanted: Cell::new(0),
             inspected: Cell::new(None),
             hold: Hold::default(),
+            pending: Pending::default(),
         }
     }
 
@@ -172,6 +178,7 @@ impl Base {
         limit: Option<Duration>,
     ) -> Result<Grant, LockError> {
         self.object.check_usable()?;
+        self.suspend_futures();
         let location = Location::caller();
         let call = || Call::new(self, name, location);
         let deadline = || Deadline::within(limit).of(call());
@@ -226,56 +233,6 @@ impl Base {
             self.note_held_at(location);
         }
         Ok(granted)
-    }
-
-    /// Takes over from ranks that died with the permits of this queue, or while they changed it. None
-    /// if the queue is not poisoned; else the permits that this rank now has, at most `wanted` unless
-    /// the dead had them. `location` is that of the call.
-    pub(super) fn take_over(
-        &self,
-        wanted: u32,
-        location: &'static Location<'static>,
-    ) -> Result<Option<(u32, Grant)>, LockError> {
-        self.object.check_usable()?;
-        let taken = match &self.side {
-            Side::Local(queue) => {
-                let nobody = self.block().awaits(Vec::new);
-                let deadline = Deadline::NEVER.of(Call::new(&nobody, "take_over", location));
-                let taken = wait_for_answer(self.block(), deadline, || {
-                    let taken = queue.try_take_over(self.me(), wanted);
-                    (taken != TakeOver::NotYet).then_some(taken)
-                });
-                let taken = taken.and_then(|taken| match taken {
-                    TakeOver::Taken(count) => Ok(Some((count, None))),
-                    TakeOver::Lost(slot) => Err(Stop::Died(slot)),
-                    TakeOver::NotPoisoned | TakeOver::NotYet => Ok(None),
-                });
-                let call = || Call::new(self, "take_over", location);
-                taken.map_err(|stop| self.error(stop, None, call()))?
-            }
-            Side::Remote(client) => client.take_over(self.block(), wanted)?,
-        };
-        Ok(taken.map(|(count, cargo)| {
-            self.add_held(count);
-            if count > 0 {
-                self.note_held_at(location);
-            }
-            let ticket = None;
-            (count, Grant { ticket, cargo })
-        }))
-    }
-
-    /// Makes the queue usable again after the death of a rank, with no permits for this one. Returns
-    /// whether there was a death to clear.
-    pub(super) fn clear_poison(
-        &self,
-        location: &'static Location<'static>,
-    ) -> Result<bool, LockError> {
-        let taken = self.take_over(0, location)?;
-        if let Some((count @ 1.., _)) = taken {
-            self.release(count, || None);
-        }
-        Ok(taken.is_some())
     }
 
     /// Gives permits back. If the queue is on another node, sends the bytes of `cargo` with them.
@@ -452,10 +409,13 @@ impl Base {
     }
 
     /// Gives back the permits of leaked guards (`mem::forget`), with the bytes of `cargo` if the
-    /// queue is on another node. The caller ensures that no guard is alive: guards borrow the
-    /// object, and the caller has it mutably or owns it.
+    /// queue is on another node, and ends the waits of leaked futures. The caller ensures that no guard
+    /// and no future is alive: they borrow the object, and the caller has it mutably or owns it.
     #[inline]
     pub(super) fn release_leaked(&self, cargo: impl FnOnce() -> Option<Vec<u8>>) {
+        if self.pending.is_any() {
+            self.withdraw_leaked();
+        }
         let leaked = self.held();
         if leaked > 0 {
             self.release(leaked, cargo);

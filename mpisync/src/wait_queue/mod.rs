@@ -155,6 +155,37 @@ impl<M: WaitMemory> WaitQueue<M> {
     }
 }
 
+/// Calls of a rank that waits as a future. It has [joined](WaitQueue::join) the queue.
+impl<M: WaitMemory> WaitQueue<M> {
+    /// Takes up the permits of this rank if they were granted. Returns whether they were.
+    ///
+    /// # Errors
+    /// If it `inspects` and finds that they cannot be granted. This rank has left the queue.
+    pub(crate) fn poll_grant(&self, ticket: u64, inspects: bool) -> Result<bool, Stop> {
+        let me = self.memory.me();
+        if !self.is_granted(me) {
+            let Some(stop) = inspects.then(|| self.inspect().err()).flatten() else {
+                return Ok(false);
+            };
+            if self.leave(me, ticket) {
+                return Err(stop);
+            }
+        }
+        self.take_up(me);
+        Ok(true)
+    }
+
+    /// Leaves the queue. Returns whether this rank was served before, and now has its permits.
+    pub(crate) fn withdraw(&self, ticket: u64) -> bool {
+        let me = self.memory.me();
+        let has_left = self.leave(me, ticket);
+        if !has_left {
+            self.take_up(me);
+        }
+        !has_left
+    }
+}
+
 /// Calls for any slot, by the rank or the server that acts for it.
 impl<M: WaitMemory> WaitQueue<M> {
     /// Takes `count` permits for a slot, if they are free and no rank waits.

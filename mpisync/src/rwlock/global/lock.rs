@@ -296,7 +296,7 @@ enum OnPoison {
 /// As a rank.
 impl LockMemory {
     /// Whether the server of this node takes the turn, and keeps it until the lock has recovered.
-    fn is_halting(&self) -> bool {
+    pub(super) fn is_halting(&self) -> bool {
         self.qnode().halting.load(Ordering::Acquire) != 0
     }
 

@@ -5,6 +5,7 @@ mod here;
 pub(crate) mod layout;
 pub(crate) mod lock;
 pub(crate) mod node_server;
+mod polled;
 pub(crate) mod recovery;
 mod server;
 pub(crate) mod site;

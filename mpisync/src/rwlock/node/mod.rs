@@ -18,6 +18,7 @@
 mod bias;
 mod global_gate;
 mod poison;
+mod polled;
 mod turn;
 
 use crate::rwlock::layout::*;
@@ -78,6 +79,15 @@ pub(crate) struct Closed {
     pub(crate) openings: u32,
 }
 
+/// A reader that waits for the next opening.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct WaitingReader {
+    /// The number of openings before.
+    before: u32,
+    /// Whether that was still the number after the slot was stored.
+    came_in_time: bool,
+}
+
 /// As a reader.
 impl<M: Memory> NodeLock<M> {
     /// Enters as a reader if no writer has or wants the lock.
@@ -121,44 +131,75 @@ impl<M: Memory> NodeLock<M> {
 
     #[cold]
     fn read_later(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
-        let slot = &self.memory.my_words().slot;
-        let gate = self.memory.gate();
-        let is_open = || gate.is_open(gate.word.load(Ordering::Acquire));
         loop {
-            if is_open() && self.try_read() {
+            if self.gate_is_open() && self.try_read() {
                 return Ok(());
             }
-            let before = gate.openings(Ordering::Acquire);
-            store_then_fence(slot, waiting_since(before));
-            // If the number is still the same now, the slot was stored before the next opening. Every writer after
-            // that opening waits for this rank, which has entered as soon as the number has changed.
-            // The load of the gate's word is needed because the stores of the number are not in the language's single
-            // total order. Every writer that checks the slots has exchanged that word before, and a load that sees
-            // this exchange, or a later one, also sees what was stored before it.
-            gate.word.load(Ordering::SeqCst);
-            let came_in_time = gate.openings(Ordering::Acquire) == before;
+            let waiting = self.begin_to_wait();
             let entered = wait(
                 &self.memory,
                 self.opening(),
                 deadline,
-                || {
-                    let opened = gate.openings(Ordering::Acquire) != before;
-                    // A writer opens before it releases the turn, so there may be no further opening to wait for.
-                    (!came_in_time || opened || is_open()).then_some(came_in_time && opened)
-                },
-                || match gate.kind {
-                    GateKind::Local => self.open_for_the_dead(),
-                    // The global gate is not opened by the writers of this node.
-                    GateKind::Global => self.memory.check(),
-                },
+                || self.has_come_in(waiting),
+                || self.inspect_gate(),
             );
             if entered == Ok(true) {
-                slot.store(READING, Ordering::Relaxed);
+                self.come_in();
                 return Ok(());
             }
             // A writer may already wait for this slot.
             self.unlock_read();
             entered?;
+        }
+    }
+
+    fn gate_is_open(&self) -> bool {
+        let gate = self.memory.gate();
+        gate.is_open(gate.word.load(Ordering::Acquire))
+    }
+
+    /// Shows in the slot that this rank waits for the next opening.
+    fn begin_to_wait(&self) -> WaitingReader {
+        let gate = self.memory.gate();
+        let before = gate.openings(Ordering::Acquire);
+        store_then_fence(&self.memory.my_words().slot, waiting_since(before));
+        // If the number is still the same now, the slot was stored before the next opening. Every writer after
+        // that opening waits for this rank, which has entered as soon as the number has changed.
+        // The load of the gate's word is needed because the stores of the number are not in the language's single
+        // total order. Every writer that checks the slots has exchanged that word before, and a load that sees
+        // this exchange, or a later one, also sees what was stored before it.
+        gate.word.load(Ordering::SeqCst);
+        let came_in_time = gate.openings(Ordering::Acquire) == before;
+        WaitingReader {
+            before,
+            came_in_time,
+        }
+    }
+
+    /// Whether the rank, which waits, has been let in; false if it has to try anew. None as long as it
+    /// has to wait.
+    fn has_come_in(&self, waiting: WaitingReader) -> Option<bool> {
+        let WaitingReader {
+            before,
+            came_in_time,
+        } = waiting;
+        let opened = self.memory.gate().openings(Ordering::Acquire) != before;
+        // A writer opens before it releases the turn, so there may be no further opening to wait for.
+        (!came_in_time || opened || self.gate_is_open()).then_some(came_in_time && opened)
+    }
+
+    /// Enters as a reader that has been let in.
+    fn come_in(&self) {
+        let slot = &self.memory.my_words().slot;
+        slot.store(READING, Ordering::Relaxed);
+    }
+
+    /// Finds out, as a waiting reader, whether the gate will open.
+    fn inspect_gate(&self) -> Result<(), Stop> {
+        match self.memory.gate().kind {
+            GateKind::Local => self.open_for_the_dead(),
+            // The global gate is not opened by the writers of this node.
+            GateKind::Global => self.memory.check(),
         }
     }
 
@@ -327,18 +368,21 @@ impl<M: Memory> NodeLock<M> {
                 self.left(),
                 deadline,
                 || self.has_left(rank, closed).then_some(()),
-                || {
-                    self.clear_dead_reader(rank);
-                    // It still has its guard, and may drop it yet.
-                    let is_held = self.memory.has_ended(rank) && !self.has_left(rank, closed);
-                    if is_held {
-                        Err(Stop::Ended(rank))
-                    } else {
-                        Ok(())
-                    }
-                },
+                || self.inspect_reader(rank, closed),
             )
         })
+    }
+
+    /// Finds out, as a waiting writer, whether a reader will leave.
+    fn inspect_reader(&self, rank: usize, closed: Closed) -> Result<(), Stop> {
+        self.clear_dead_reader(rank);
+        // It still has its guard, and may drop it yet.
+        let is_held = self.memory.has_ended(rank) && !self.has_left(rank, closed);
+        if is_held {
+            Err(Stop::Ended(rank))
+        } else {
+            Ok(())
+        }
     }
 
     /// The other ranks of the node. (A reader that upgrades does not wait for itself.)

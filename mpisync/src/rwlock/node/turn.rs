@@ -77,38 +77,47 @@ impl<M: Memory> NodeLock<M> {
     }
 
     fn wait_for_turn(&self, deadline: Deadline<'_>) -> Result<(), Stop> {
-        let request = &self.memory.my_words().request;
-        // In this order: a rank that dies between the two is counted, and not subtracted twice.
-        self.gate_words()
-            .turn
-            .fetch_add(Turn::ONE_WAITER, Ordering::Relaxed);
-        request.store(WAITING, Ordering::Relaxed);
+        self.request_turn();
         let taken = wait(
             &self.memory,
             self.turn_passed(),
             deadline,
             || self.turn_has_come().then_some(()),
-            || {
-                self.become_urgent();
-                self.inspect_owner()
-            },
+            || self.inspect_turn(),
         );
         let Err(stop) = taken else {
+            let request = &self.memory.my_words().request;
             request.store(NOT_REQUESTED, Ordering::Relaxed);
             return Ok(());
         };
         self.withdraw(stop, deadline)
     }
 
+    /// Begins to wait for the turn.
+    pub(super) fn request_turn(&self) {
+        // In this order: a rank that dies between the two is counted, and not subtracted twice.
+        self.gate_words()
+            .turn
+            .fetch_add(Turn::ONE_WAITER, Ordering::Relaxed);
+        let request = &self.memory.my_words().request;
+        request.store(WAITING, Ordering::Relaxed);
+    }
+
     /// As a waiting rank: whether the turn was handed over, or was free and is taken now.
     #[inline]
-    fn turn_has_come(&self) -> bool {
+    pub(super) fn turn_has_come(&self) -> bool {
         let me = self.memory.me();
         let turn = self.turn();
         match turn.owner() {
             None => self.replace_turn(turn, turn.without_waiter().held_by(me)),
             owner => owner == Some(me),
         }
+    }
+
+    /// Becomes urgent, as a rank that waits long, and finds out whether the turn will come.
+    pub(super) fn inspect_turn(&self) -> Result<(), Stop> {
+        self.become_urgent();
+        self.inspect_owner()
     }
 
     /// Asks for the turn to be handed over.
@@ -125,7 +134,11 @@ impl<M: Memory> NodeLock<M> {
     }
 
     /// Stops waiting for the turn; keeps it if it was handed over in the meantime.
-    fn withdraw(&self, mut stop: Stop, deadline: Deadline<'_>) -> Result<(), Stop> {
+    pub(in crate::rwlock) fn withdraw(
+        &self,
+        mut stop: Stop,
+        deadline: Deadline<'_>,
+    ) -> Result<(), Stop> {
         let me = self.memory.me();
         let request = &self.memory.my_words().request;
         let withdrawn = request.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |state| {

@@ -59,6 +59,9 @@ pub(crate) struct Call<'a> {
     pub(crate) can_fail: bool,
     /// Whether the call can return the error for an interruption.
     pub(crate) is_interruptible: bool,
+    /// Whether it keeps its thread waiting. A future does not, so it has no record, and is no part of a
+    /// deadlock.
+    pub(crate) blocks: bool,
 }
 
 impl<'a> Call<'a> {
@@ -75,6 +78,15 @@ impl<'a> Call<'a> {
             place: Some((location.file(), location.line())),
             can_fail: true,
             is_interruptible: true,
+            blocks: true,
+        }
+    }
+
+    /// The same call as a future, of which a thread may have several at a time.
+    pub(crate) fn of_future(self) -> Self {
+        Call {
+            blocks: false,
+            ..self.without_failing()
         }
     }
 
@@ -96,6 +108,7 @@ impl<'a> Call<'a> {
             place: None,
             can_fail: false,
             is_interruptible: false,
+            blocks: true,
         }
     }
 
@@ -265,12 +278,11 @@ impl<'a> Watch<'a> {
 
     fn look(&mut self, call: Call<'_>, now: Instant) -> Result<(), Stop> {
         let awaited = call.subject.awaited();
-        if self.record == 0 {
-            self.record = records::begin(call, now - self.start);
+        if call.blocks {
+            self.note(call, &awaited, now);
+        } else {
             SIGHTINGS.with_borrow_mut(Vec::clear);
         }
-        note_sightings(&awaited, now);
-        records::note_awaited(call, self.record, awaited.first().map(|first| first.rank));
         let requests = REQUESTS.load(Ordering::Relaxed);
         let is_late = limit().is_some_and(|limit| !self.reported && now - self.start >= limit);
         if let Some(looks) = self.looks.take() {
@@ -288,7 +300,20 @@ impl<'a> Watch<'a> {
             }
             (None, _) => now + REFRESH,
         };
-        self.search_deadlock(call, &awaited, now)
+        if call.blocks {
+            self.search_deadlock(call, &awaited, now)?;
+        }
+        Ok(())
+    }
+
+    /// Records the wait, and for whom it waits.
+    fn note(&mut self, call: Call<'_>, awaited: &[Awaited], now: Instant) {
+        if self.record == 0 {
+            self.record = records::begin(call, now - self.start);
+            SIGHTINGS.with_borrow_mut(Vec::clear);
+        }
+        note_sightings(awaited, now);
+        records::note_awaited(call, self.record, awaited.first().map(|first| first.rank));
     }
 
     fn search_deadlock(

@@ -1,11 +1,14 @@
 //! A fair lock, and the value that it guards.
 
+mod future;
+
 use crate::error::LockError;
 use crate::object::{Object, accessors};
 use crate::plain::{Plain, TypeLayout};
 use crate::shm::layout::AnyLayout;
 use crate::shm::mapping::ALIGN;
 use crate::sync::base::{Base, Grant};
+pub use crate::sync::mutex::future::LockFuture;
 use crate::sync::spec::Spec;
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;

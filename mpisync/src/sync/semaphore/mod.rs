@@ -1,9 +1,12 @@
 //! A limited number of permits that ranks take and give back.
 
+mod future;
+
 use crate::error::{CreateError, LockError};
 use crate::object::{Object, accessors};
 use crate::shm::layout::AnyLayout;
 use crate::sync::base::{Base, is_endless};
+pub use crate::sync::semaphore::future::AcquireFuture;
 use crate::sync::spec::Spec;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::WaitLayout;

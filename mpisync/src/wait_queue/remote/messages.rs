@@ -4,13 +4,16 @@ use crate::net::Message;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 
-/// What a rank wants of the list. [`WaitAnswer`] follows but for `Leave` and `Release`.
+/// What a rank wants of the list. [`WaitAnswer`] follows but for `Leave`, `Abandon` and `Release`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) enum WaitQuestion {
     /// It wants so many permits.
     Join { count: u32, manner: Manner },
     /// It does not want to wait any longer for what it has asked for in this request.
     Leave { request: u32 },
+    /// It does not want any longer what it has asked for in this request, even if that has been granted:
+    /// so many permits, beside those that it `held` before.
+    Abandon { request: u32, count: u32, held: u32 },
     /// It gives permits back, and what goes with them where it has changed.
     Release { count: u32, cargo: Option<ByteBuf> },
     /// It keeps permits for good.

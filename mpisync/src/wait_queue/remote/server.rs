@@ -70,6 +70,14 @@ impl WaitServer {
                 self.leave(slot, request);
                 return None;
             }
+            WaitQuestion::Abandon {
+                request,
+                count,
+                held,
+            } => {
+                self.abandon(slot, request, count, held);
+                return None;
+            }
             WaitQuestion::Release { count, cargo } => {
                 list.release_for(slot, count, || {
                     if let Some(bytes) = cargo {
@@ -112,6 +120,24 @@ impl WaitServer {
         {
             self.port.reply(waiting.rank, request, WaitAnswer::Left);
             self.waiting.remove(&slot);
+        }
+    }
+
+    /// Takes a rank out of the list, or gives its permits back if they have been granted. It `held` so
+    /// many before, and has sent what it gave back and kept since.
+    fn abandon(&mut self, slot: usize, request: u32, count: u32, held: u32) {
+        let is_meant = |waiting: &Waiting| waiting.request == request;
+        if self.waiting.get(&slot).is_some_and(is_meant)
+            && let Some(waiting) = self.waiting.remove(&slot)
+        {
+            if self.list.leave(slot, waiting.ticket) {
+                return;
+            }
+            self.list.take_up(slot);
+        }
+        // It has no more than before if the answer was an error, or it was taken for dead.
+        if self.list.held(slot) >= held + count {
+            self.list.release_for(slot, count, || {});
         }
     }
 

@@ -1,0 +1,275 @@
+//! Permits as futures.
+//!
+//! A rank has one place in the queue. Its futures take it one after the other, in the order of their
+//! first polls. What a future has stored in shared memory is noted in the object and not in the
+//! future: so a leaked one (`mem::forget`) is withdrawn by the next call that may.
+
+use crate::error::LockError;
+use crate::shm::polling::PolledWait;
+use crate::shm::wait::Stop;
+use crate::shm::waiting::Call;
+use crate::span::Outcome;
+use crate::sync::base::{Base, Grant, Side};
+use crate::wait_queue::memory::WaitMemory;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::panic::Location;
+use std::task::{Context, Poll};
+
+/// What the futures of this rank wait for.
+#[derive(Default)]
+pub(super) struct Pending {
+    /// The numbers of the futures that wait, in the order of their first polls.
+    line: RefCell<VecDeque<u64>>,
+    /// The length of the line.
+    length: Cell<usize>,
+    /// The number of the next future that waits.
+    next: Cell<u64>,
+    /// What the first one does in the queue.
+    first: Cell<First>,
+}
+
+/// What the first future of a rank does in the queue.
+#[derive(Default)]
+enum First {
+    /// It is not in the queue.
+    #[default]
+    Outside,
+    /// It waits for so many permits, with this ticket if the queue is on this node.
+    Waits { count: u32, ticket: u64 },
+    /// A call in between has found its permits granted, so many.
+    Granted(u32, Grant),
+}
+
+impl Pending {
+    #[inline]
+    pub(super) fn is_any(&self) -> bool {
+        self.length.get() > 0
+    }
+
+    /// Adds a future. Returns its number.
+    fn push(&self) -> u64 {
+        let number = self.next.replace(self.next.get() + 1);
+        let mut line = self.line.borrow_mut();
+        line.push_back(number);
+        self.length.set(line.len());
+        number
+    }
+
+    fn is_first(&self, number: u64) -> bool {
+        self.line.borrow().front() == Some(&number)
+    }
+
+    fn remove(&self, number: u64) {
+        let mut line = self.line.borrow_mut();
+        line.retain(|other| *other != number);
+        self.length.set(line.len());
+    }
+
+    fn clear(&self) {
+        self.line.borrow_mut().clear();
+        self.length.set(0);
+    }
+}
+
+/// Takes permits.
+pub(in crate::sync) struct GrantFuture<'a> {
+    base: &'a Base,
+    name: &'static str,
+    count: u32,
+    location: &'static Location<'static>,
+    /// Its number while it waits.
+    number: Option<u64>,
+    wait: PolledWait<'a>,
+}
+
+impl<'a> GrantFuture<'a> {
+    /// Takes `count` permits in the call `name`.
+    #[track_caller]
+    pub(in crate::sync) fn new(base: &'a Base, name: &'static str, count: u32) -> Self {
+        GrantFuture {
+            base,
+            name,
+            count,
+            location: Location::caller(),
+            number: None,
+            wait: PolledWait::default(),
+        }
+    }
+
+    pub(in crate::sync) fn poll(
+        &mut self,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Grant, LockError>> {
+        let (base, count) = (self.base, self.count);
+        let (name, location) = (self.name, self.location);
+        let call = || Call::new(base, name, location);
+        let number = &mut self.number;
+        let attempt = |inspects| {
+            base.object.check_usable()?;
+            let granted = base.poll_grant(number, count, inspects);
+            granted.map_err(|stop| base.error(stop, None, call()))
+        };
+        let granted = (self.wait).poll(context, base.block(), call, attempt);
+        match &granted {
+            Poll::Ready(Ok(_)) => {
+                base.add_held(count);
+                base.note_held_at(location);
+            }
+            Poll::Ready(Err(_)) => self.withdraw(),
+            Poll::Pending => {}
+        }
+        granted
+    }
+
+    /// Waits no longer, and gives back what was granted.
+    fn withdraw(&mut self) {
+        if let Some(number) = self.number.take() {
+            self.base.withdraw(number);
+        }
+    }
+}
+
+impl Drop for GrantFuture<'_> {
+    fn drop(&mut self) {
+        self.wait.end(Outcome::Timeout);
+        self.withdraw();
+    }
+}
+
+impl Base {
+    /// Takes `count` permits if that is possible without waiting. If not, the future waits from here
+    /// on, and has a `number`.
+    fn poll_grant(
+        &self,
+        number: &mut Option<u64>,
+        count: u32,
+        inspects: bool,
+    ) -> Result<Option<Grant>, Stop> {
+        let pending = &self.pending;
+        if number.is_none() && !pending.is_any() && self.try_local(count) {
+            return Ok(Some(Grant::default()));
+        }
+        let mine = *number.get_or_insert_with(|| pending.push());
+        if !pending.is_first(mine) {
+            return Ok(None);
+        }
+        let granted = self.poll_first(count, inspects)?;
+        if granted.is_some() {
+            pending.remove(mine);
+            *number = None;
+        }
+        Ok(granted)
+    }
+
+    /// Takes permits if the queue is on this node, they are free and no rank waits.
+    fn try_local(&self, count: u32) -> bool {
+        let queue = self.queue();
+        queue.is_some_and(|queue| queue.try_acquire(queue.memory.me(), count))
+    }
+
+    /// As the first future: joins the queue, or looks what has become of its place there.
+    fn poll_first(&self, count: u32, inspects: bool) -> Result<Option<Grant>, Stop> {
+        let first = &self.pending.first;
+        let ticket = match first.take() {
+            First::Granted(_, grant) => return Ok(Some(grant)),
+            First::Waits { ticket, .. } => ticket,
+            First::Outside => self.join_for(count)?,
+        };
+        let granted = match &self.side {
+            Side::Local(queue) => queue.poll_grant(ticket, inspects)?.then_some(Grant {
+                ticket: Some(ticket),
+                cargo: None,
+            }),
+            Side::Remote(client) => client.poll()?.map(Grant::from),
+        };
+        if granted.is_none() {
+            first.set(First::Waits { count, ticket });
+        }
+        Ok(granted)
+    }
+
+    fn join_for(&self, count: u32) -> Result<u64, Stop> {
+        match &self.side {
+            Side::Local(queue) => {
+                queue.check()?;
+                Ok(queue.join(queue.memory.me(), count))
+            }
+            Side::Remote(client) => {
+                self.wanted.set(count);
+                client.ask_for(count);
+                Ok(0)
+            }
+        }
+    }
+
+    /// Takes the future with this number out of the line. If it was the first one, it leaves the queue,
+    /// and its permits are given back if they have been granted.
+    fn withdraw(&self, number: u64) {
+        if self.pending.is_first(number) {
+            self.withdraw_first();
+        }
+        self.pending.remove(number);
+    }
+
+    fn withdraw_first(&self) {
+        match (self.pending.first.take(), &self.side) {
+            (First::Outside, _) => {}
+            (First::Waits { count, ticket }, Side::Local(queue)) => {
+                if queue.withdraw(ticket) {
+                    queue.release(queue.memory.me(), count);
+                }
+            }
+            (First::Waits { count, .. }, Side::Remote(client)) => {
+                client.abandon(count, self.held());
+            }
+            (First::Granted(count, _), Side::Local(queue)) => {
+                queue.release(queue.memory.me(), count);
+            }
+            // A queue with bytes has no futures beside other calls.
+            (First::Granted(count, _), Side::Remote(client)) => client.release(count, None),
+        }
+    }
+
+    /// Takes the first future out of the queue for another call of this rank, which needs the place. It
+    /// joins again when it is polled next. If its permits have been granted, they are kept for it.
+    #[inline]
+    pub(super) fn suspend_futures(&self) {
+        if self.pending.is_any() {
+            self.suspend_first();
+        }
+    }
+
+    #[cold]
+    fn suspend_first(&self) {
+        let first = &self.pending.first;
+        let next = match (first.take(), &self.side) {
+            (First::Waits { count, ticket }, Side::Local(queue)) => {
+                let grant = Grant {
+                    ticket: Some(ticket),
+                    cargo: None,
+                };
+                match queue.withdraw(ticket) {
+                    true => First::Granted(count, grant),
+                    false => First::Outside,
+                }
+            }
+            (First::Waits { count, .. }, Side::Remote(client)) => match client.poll() {
+                Ok(Some(granted)) => First::Granted(count, granted.into()),
+                _ => {
+                    client.abandon(count, self.held());
+                    First::Outside
+                }
+            },
+            (first, _) => first,
+        };
+        first.set(next);
+    }
+
+    /// Ends the waits of leaked futures. None is alive.
+    #[cold]
+    pub(super) fn withdraw_leaked(&self) {
+        self.withdraw_first();
+        self.pending.clear();
+    }
+}
