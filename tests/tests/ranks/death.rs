@@ -6,6 +6,7 @@
 pub mod batches;
 pub mod channels;
 pub mod creation;
+pub mod futures;
 pub mod going_on;
 pub mod leader;
 pub mod objects;

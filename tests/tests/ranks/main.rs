@@ -27,6 +27,7 @@ mod launcher;
 mod leaks;
 mod lifecycle;
 mod lifetime;
+mod lock_futures;
 mod macros;
 mod mismatch;
 mod mutex;

@@ -1,0 +1,84 @@
+//! A rank is killed while others wait for its locks as futures, or while it waits as a future.
+
+use std::thread;
+use std::time::Duration;
+
+use futures::executor::block_on;
+use mpisync::{LockError, Mutex, Semaphore};
+use mpisync_tests::job::Job;
+
+use super::{LONG, assert_holder_died, kill_waiting_victim, lock_works, ready, survived, victim};
+
+mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
+    holder_dies_for_futures,
+    rank_with_futures_dies,
+);
+
+mpisync_tests::cases!(on [2, 4] with [LastRankDies, Environment(&[("MPISYNC_NODE", "rank")])]:
+    holder_dies_for_futures_over_nodes = holder_dies_for_futures,
+    rank_with_futures_dies_over_nodes = rank_with_futures_dies,
+);
+
+/// What it may have half changed is an error of the futures; permits pass to the next rank.
+fn holder_dies_for_futures(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let mut mutex = Mutex::new(&job.world).unwrap();
+    let semaphore = Semaphore::new(&job.world, 2).unwrap();
+    if job.rank == victim(job) {
+        let _permits = semaphore.acquire_many(2);
+        let _guard = mutex.lock();
+        let _writing = ctrl.write();
+        ready(job);
+        loop {
+            thread::park();
+        }
+    }
+    if job.rank == 0 {
+        kill_waiting_victim(job);
+    } else {
+        super::await_death(job);
+    }
+    assert_holder_died(job, block_on(ctrl.write_async()).map(drop));
+    assert_holder_died(job, block_on(ctrl.read_async()).map(drop));
+    assert_holder_died(job, block_on(mutex.lock_async()).map(drop));
+    let permits = block_on(semaphore.acquire_many_async(2)).unwrap();
+    drop(permits);
+    survived(job)
+}
+
+/// It waits in all queues, as a future that nobody polls, and is passed over.
+fn rank_with_futures_dies(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let mut mutex = Mutex::new(&job.world).unwrap();
+    let semaphore = Semaphore::new(&job.world, 1).unwrap();
+    if job.rank == victim(job) {
+        job.scratch.wait_for(HELD);
+        let futures = async {
+            let write = ctrl.write_async();
+            let (lock, acquire) = (mutex.lock_async(), semaphore.acquire_async());
+            let ready = async { ready(job) };
+            futures::join!(write, lock, acquire, ready)
+        };
+        let _ = block_on(futures);
+        unreachable!("rank 0 has all of them");
+    }
+    if job.rank == 0 {
+        let held = (ctrl.write(), mutex.lock(), semaphore.acquire());
+        job.scratch.raise(HELD);
+        kill_waiting_victim(job);
+        drop(held);
+    } else {
+        super::await_death(job);
+    }
+    for _ in 0..20 {
+        drop(mutex.lock_timeout(LONG).unwrap());
+        drop(semaphore.acquire_timeout(LONG).unwrap());
+    }
+    lock_works(job, &mut ctrl);
+    let soon: Result<(), LockError> = ctrl.write_timeout(Duration::from_secs(20)).map(drop);
+    assert_eq!(soon, Ok(()));
+    survived(job)
+}
+
+/// A word of scratch memory.
+const HELD: usize = 50;
