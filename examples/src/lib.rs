@@ -15,6 +15,9 @@
 //! `rate_limit` limits the number of ranks that use a service at a time; its own directory has all
 //! its parts.
 //!
+//! In `several_at_once` each rank has several tasks of the runtime tokio, which wait for other ranks as
+//! futures.
+//!
 //! `parameter_sweep` runs a batch of tasks that can be killed and started again; its file is in
 //! HDF5, too.
 

@@ -132,7 +132,7 @@
 //! | `region` (default) | [`Region`], by the crate [`ndarray`](https://docs.rs/ndarray), which `mpisync::ndarray` names again |
 //! | `bytemuck` | `Pod`, a wrapper that makes every `bytemuck::Pod` type plain |
 //! | `half`, `num-complex` | the numbers of these crates as plain types |
-//! | `futures` | the ends of a channel as `Stream` and `Sink`; `put_async` and `take_async` need no feature |
+//! | `futures` | the ends of a channel as `Stream` and `Sink`; [futures](guide::futures) such as `take_async` need no feature |
 //! | `progress` | `Batch::progress`, a progress bar for batches |
 //! | `inspect` | nothing for programs: what the crate `mpisync-cli` needs of this one, without a promise of stability |
 //!
@@ -194,6 +194,7 @@ pub use crate::batch::{Batch, Task};
 pub use crate::channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
 pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
+pub use crate::collective::future::{AccessFuture, CollectFuture};
 pub use crate::collective::scope::Collective;
 pub use crate::error::{
     CollectiveError, CreateError, HostRanks, LockError, MemoryLimit, ObjectCall, WaitReport,

@@ -9,17 +9,19 @@ use std::mem::size_of;
 use std::num::{NonZeroU32, Saturating, Wrapping};
 use std::ops::DerefMut;
 
+use mpisync::batch::NextTaskFuture;
 use mpisync::guarded::{AppendFile, GuardedError};
 use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
 use mpisync::sync::{
-    BarrierError, CounterError, LatchError, OnceError, ReborrowedMutexGuard, SemaphoreError,
-    TurnError,
+    AcquireFuture, BarrierError, CounterError, LatchError, LockFuture, OnceError,
+    ReborrowedMutexGuard, SemaphoreError, TurnError,
 };
 use mpisync::{
-    Access, Barrier, Collective, CollectiveError, Condvar, Counter, CreateError, Excluded, Fence,
-    Guarded, Latch, LockError, Mutex, MutexGuard, On, OnceShared, Permit, Place, Plain, Pod,
-    ReadGuard, Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard, Semaphore,
-    Turn, TurnGuard, UpgradeError, WindowController, WriteGuard, Writer,
+    Access, AccessFuture, Barrier, CollectFuture, Collective, CollectiveError, Condvar, Counter,
+    CreateError, Excluded, Fence, Guarded, Latch, LockError, Mutex, MutexGuard, On, OnceShared,
+    Permit, Place, Plain, Pod, ReadFuture, ReadGuard, Region, RegionError, RegionPartGuard,
+    RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard, UpgradeError, WindowController,
+    WriteFuture, WriteGuard, Writer,
 };
 use num_complex::Complex;
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
@@ -35,6 +37,11 @@ assert_not_impl_any!(Fence<'static, Writer>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Fence<'static, Excluded>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Collective: Copy, Clone);
 assert_not_impl_any!(Guarded<AppendFile>: Send, Sync, Clone, Copy);
+
+assert_not_impl_any!(ReadFuture<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(WriteFuture<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(AccessFuture<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(CollectFuture<'static, u64>: Send, Sync, Clone, Copy);
 
 // The same for regions. Their views may be sent to other threads, their guards may not; threads may
 // read through a borrowed guard. The guards lend nothing for writing without recording it.
@@ -53,6 +60,9 @@ assert_not_impl_any!(ReborrowedMutexGuard<'static, u64>: Clone, Copy);
 assert_not_impl_any!(Condvar: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Semaphore: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Permit<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(LockFuture<'static, u64>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(AcquireFuture<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(NextTaskFuture<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Counter<u64>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Turn: Send, Sync, Clone, Copy);
 assert_not_impl_any!(TurnGuard<'static>: Send, Sync, Clone, Copy);

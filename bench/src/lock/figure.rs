@@ -25,6 +25,7 @@ const CASES: [(Case, &str); 8] = [
 fn words(name: Name) -> &'static str {
     match name {
         Name::Mpisync => "mpisync",
+        Name::MpisyncAsync => "mpisync, as futures",
         Name::PthreadRwlock => "pthread_rwlock (glibc)",
         Name::MpiWinLock => "MPI_Win_lock",
         Name::MpiBcastBarrier => "MPI_Bcast, MPI_Barrier",

@@ -6,6 +6,7 @@ pub mod mpi_bcast_barrier;
 pub mod mpi_fetch_and_op;
 pub mod mpi_win_lock;
 pub mod mpisync;
+pub mod mpisync_async;
 pub mod nap_1ms;
 pub mod pthread_rwlock;
 
@@ -59,6 +60,8 @@ impl Case {
 pub enum Name {
     /// This project.
     Mpisync,
+    /// The same as futures, each of which blocks its rank by an executor.
+    MpisyncAsync,
     /// glibc's reader-writer lock, shared between processes.
     PthreadRwlock,
     /// `MPI_Win_lock` and `MPI_Win_unlock`.
@@ -81,7 +84,10 @@ impl Name {
             Case::RoundTrip => self == Name::MpiFetchAndOp,
             Case::SingleWriteShare8 => matches!(self, Name::Mpisync | Name::MpiBcastBarrier),
             Case::ReadAlone | Case::ReadMostly | Case::ReadAll => {
-                matches!(self, Name::Mpisync | Name::PthreadRwlock | Name::MpiWinLock)
+                matches!(
+                    self,
+                    Name::Mpisync | Name::MpisyncAsync | Name::PthreadRwlock | Name::MpiWinLock
+                )
             }
             Case::Idle => matches!(self, Name::Mpisync | Name::Nap1ms),
             Case::WriteBesideBusy => matches!(self, Name::Mpisync | Name::MpiWinLock),
@@ -100,7 +106,7 @@ impl Name {
             // rank with itself.
             Name::McsRma if hosts == 1 => windows != Windows::No,
             _ if hosts == 1 => true,
-            Name::Mpisync | Name::MpiBcastBarrier | Name::Nap1ms => true,
+            Name::Mpisync | Name::MpisyncAsync | Name::MpiBcastBarrier | Name::Nap1ms => true,
             Name::PthreadRwlock => false,
             Name::MpiWinLock | Name::MpiFetchAndOp => windows != Windows::No,
             Name::McsRma => windows == Windows::Yes,
@@ -111,6 +117,7 @@ impl Name {
     pub fn make<'a>(self, team: &Team<'a>) -> Box<dyn Subject<Case> + 'a> {
         match self {
             Name::Mpisync => Box::new(mpisync::Mpisync::new(team.world())),
+            Name::MpisyncAsync => Box::new(mpisync_async::MpisyncAsync::new(team.world())),
             Name::PthreadRwlock => Box::new(pthread_rwlock::PthreadRwlock::new(team.world())),
             Name::MpiWinLock => Box::new(mpi_win_lock::MpiWinLock::new(team.world())),
             Name::MpiBcastBarrier => {

@@ -141,6 +141,15 @@ fn rate_limit() {
 }
 
 #[test]
+fn several_at_once() {
+    let example = example!("several_at_once");
+    for (limit, tasks) in [(1, 3), (3, 4)] {
+        let words = format!("--requests 100 --limit {limit} --tasks {tasks}");
+        example.ends_with(|_| "verified: 100 answers", &[], &words);
+    }
+}
+
+#[test]
 fn parameter_sweep_goes_on_after_it_was_killed() {
     let example = example!("parameter_sweep");
     let sweep = fresh("sweep");

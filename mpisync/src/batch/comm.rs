@@ -247,13 +247,16 @@ impl Batch {
         &self,
         value: &Result<T, BatchError>,
     ) -> Result<(), BatchError> {
-        share_in(fenced_call(&self.object, &self.calls), value)
+        share_in(
+            fenced_call(&self.object, &self.calls, Location::caller()),
+            value,
+        )
     }
 
     /// Waits for the value that a rank shares.
     #[track_caller]
     fn receive_from<T: DeserializeOwned>(&self, rank: i32) -> Result<T, BatchError> {
-        let call = fenced_call(&self.object, &self.calls);
+        let call = fenced_call(&self.object, &self.calls, Location::caller());
         let received = call.collect_encoded::<Result<T, String>>(rank as usize, None);
         received
             .map_err(BatchError::Diverged)?

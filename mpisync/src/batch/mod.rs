@@ -132,6 +132,7 @@ mod comm;
 mod current;
 pub mod directory;
 mod error;
+mod future;
 mod limits;
 mod outcome;
 #[cfg(feature = "progress")]
@@ -153,6 +154,7 @@ use crate::batch::current::CurrentTasks;
 pub use crate::batch::directory::Again;
 use crate::batch::directory::{Directory, DirectoryError};
 pub use crate::batch::error::BatchError;
+pub use crate::batch::future::NextTaskFuture;
 use crate::batch::limits::Limits;
 #[cfg(feature = "progress")]
 pub use crate::batch::progress::{Meter, Progress};

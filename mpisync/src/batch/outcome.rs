@@ -114,6 +114,17 @@ impl Batch {
         self.worker.outcome(self.in_round(position), mine, &outer)
     }
 
+    /// On the leader: whether [`settle_all`](Self::settle_all) does not wait. If it `inspects`, it looks
+    /// whether the other ranks are alive.
+    pub(super) fn may_settle_all(&self, name: &str, inspects: bool) -> bool {
+        let outer = self.outer_call(name, &|| {});
+        let has_voted = |position| {
+            self.current.facts(position).is_none()
+                || (self.worker).have_voted(self.in_round(position), &outer, inspects)
+        };
+        (0..self.current.len()).all(has_voted)
+    }
+
     /// On the leader: opens all tasks of this rank again, of which the other ranks have not heard.
     pub(super) fn give_up(&self) {
         for position in 0..self.current.len() {

@@ -38,15 +38,14 @@ pub(super) struct Taking {
 impl Batch {
     /// Begins a round: the tasks that the worker takes are the current ones. A call that waits takes
     /// none only once no worker has a task that may be opened again.
-    #[track_caller]
     pub(super) fn take(&mut self, taking: Taking) -> Result<(), BatchError> {
         self.object.check_usable()?;
         self.check_stops();
         if self.worker.is_leader() {
             let found = self.find(taking).map(|()| self.found());
-            self.share(found, taking.name)?;
+            self.share(found, taking.name, taking.location)?;
         } else {
-            let received = self.receive::<Round>(taking.name);
+            let received = self.receive::<Round>(taking.name, taking.location);
             for &(task, was, attempt) in received.iter().flat_map(|round| &round.tasks) {
                 let current = CurrentTask::of_other(task, was, attempt);
                 self.current.push(current);
@@ -221,14 +220,14 @@ impl Batch {
     }
 
     /// On the leader: shares the result of a call with the other ranks of the worker.
-    #[track_caller]
     pub(super) fn share<T: Clone + Serialize>(
         &mut self,
         result: Result<T, BatchError>,
         name: &str,
+        location: &'static Location<'static>,
     ) -> Result<T, BatchError> {
         let outer = self.outer_call(name, &|| {});
-        if let Err(error) = self.worker.share(&result, &outer) {
+        if let Err(error) = self.worker.share(&result, &outer, location) {
             self.give_up();
             return Err(error);
         }
@@ -236,13 +235,16 @@ impl Batch {
     }
 
     /// On the other ranks: waits for the result that the leader shares.
-    #[track_caller]
-    pub(super) fn receive<T: DeserializeOwned>(&mut self, name: &str) -> Result<T, BatchError> {
+    pub(super) fn receive<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        location: &'static Location<'static>,
+    ) -> Result<T, BatchError> {
         // Tasks that were forgotten.
         self.drop_tasks(&Vote::Open);
         self.current.clear();
         let poll = || self.check_stops();
-        self.worker.receive(&self.outer_call(name, &poll))
+        self.worker.receive(&self.outer_call(name, &poll), location)
     }
 
     /// Shares an error with the other ranks of the worker, which wait for the next task, and
@@ -253,6 +255,7 @@ impl Batch {
             return finalized.into();
         }
         let refused = self.end_round().and(Err::<Round, _>(error.clone()));
-        self.share(refused, "for_each").err().unwrap_or(error)
+        let shared = self.share(refused, "for_each", Location::caller());
+        shared.err().unwrap_or(error)
     }
 }

@@ -241,13 +241,13 @@ impl Batch {
     #[track_caller]
     pub fn wait_all_timeout(&mut self, limit: Duration) -> Result<Summary, BatchError> {
         self.object.check_usable()?;
+        let location = Location::caller();
         let waited = if self.worker.is_leader() {
             let waited = self.end_round();
-            let location = Location::caller();
             let waited = waited.and_then(|()| self.wait_until_none_runs(limit, location));
-            self.share(waited, "wait_all")?
+            self.share(waited, "wait_all", location)?
         } else {
-            self.receive("wait_all")?
+            self.receive("wait_all", location)?
         };
         waited.ok_or(BatchError::Timeout { waited: limit })
     }

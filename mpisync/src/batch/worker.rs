@@ -94,15 +94,15 @@ impl Worker {
 
     /// As the leader: shares a value with the other ranks, or the text of an error. Waits until all
     /// of them have received the value before the last, and no longer.
-    #[track_caller]
     pub(super) fn share<T: Clone + Serialize>(
         &self,
         value: &Result<T, BatchError>,
         outer: &OuterCall<'_>,
+        location: &'static Location<'static>,
     ) -> Result<(), BatchError> {
         match &self.team {
             Some(team) => {
-                let call = fenced_call(&team.object, &team.calls).part_of(outer);
+                let call = fenced_call(&team.object, &team.calls, location).part_of(outer);
                 share_in(call, value)
             }
             None => Ok(()),
@@ -110,14 +110,14 @@ impl Worker {
     }
 
     /// Waits for the value that the leader shares.
-    #[track_caller]
     pub(super) fn receive<T: DeserializeOwned>(
         &self,
         outer: &OuterCall<'_>,
+        location: &'static Location<'static>,
     ) -> Result<T, BatchError> {
         let team = self.team.as_ref().expect("a worker of several ranks");
         let leader = self.members[0];
-        let call = fenced_call(&team.object, &team.calls).part_of(outer);
+        let call = fenced_call(&team.object, &team.calls, location).part_of(outer);
         match call.collect_encoded::<Result<T, String>>(0, None) {
             Ok(Ok(value)) => Ok(value),
             Ok(Err(found)) => Err(BatchError::OtherRank {
@@ -131,6 +131,40 @@ impl Worker {
             Err(CollectiveError::Lock(error)) => Err(error.into()),
             Err(error) => Err(BatchError::Diverged(error)),
         }
+    }
+
+    /// Whether [`share`](Self::share) does not wait, or [`receive`](Self::receive) on another rank than
+    /// the leader. If it `inspects`, it looks whether the others are alive.
+    pub(super) fn may_meet(
+        &self,
+        outer: &OuterCall<'_>,
+        location: &'static Location<'static>,
+        inspects: bool,
+    ) -> bool {
+        let Some(team) = &self.team else {
+            return true;
+        };
+        let block = team.object.block();
+        let number = team.calls.next(block.domain());
+        let call = team
+            .calls
+            .call(block, number, site(location))
+            .part_of(outer);
+        match self.is_leader() {
+            true => call.has_room(inspects),
+            false => call.may_collect(0, inspects),
+        }
+    }
+
+    /// As the leader: whether [`outcome`](Self::outcome) does not wait.
+    pub(super) fn have_voted(
+        &self,
+        on: TaskOfRound,
+        outer: &OuterCall<'_>,
+        inspects: bool,
+    ) -> bool {
+        let votes = self.team.as_ref().map(|team| &team.votes);
+        votes.is_none_or(|votes| votes.are_in(on, outer, inspects))
     }
 
     /// Casts this rank's vote on a task. Does not wait.
@@ -236,9 +270,15 @@ pub(super) fn share_in<T: Clone + Serialize>(
     shared.map_err(BatchError::Diverged)
 }
 
-#[track_caller]
-pub(super) fn fenced_call<'a>(object: &'a Object, calls: &'a Calls) -> FencedCall<'a> {
-    let site = CallSite::anywhere("Batch", Location::caller());
+pub(super) fn fenced_call<'a>(
+    object: &'a Object,
+    calls: &'a Calls,
+    location: &'static Location<'static>,
+) -> FencedCall<'a> {
     let block = object.block();
-    calls.call(block, calls.begin(block.domain()), site)
+    calls.call(block, calls.begin(block.domain()), site(location))
+}
+
+fn site(location: &'static Location<'static>) -> CallSite {
+    CallSite::anywhere("Batch", location)
 }

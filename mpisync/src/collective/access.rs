@@ -1,7 +1,7 @@
 //! The beginning of a fenced call, in which one rank writes.
 
 use crate::collective::fence::{Excluded, Fence, Writer};
-use crate::error::CollectiveError;
+use crate::error::{CollectiveError, LockError};
 use crate::location::{CallSite, SINGLE_WRITE};
 use crate::rwlock::controller::WindowController;
 use crate::share::Failure;
@@ -88,6 +88,17 @@ impl<'a> Access<'a> {
         limit: Option<Duration>,
         site: CallSite,
     ) -> Result<Self, CollectiveError> {
+        let lock = || controller.lock().enter_write_at(limit, site.location());
+        Access::begin(controller, writer, site, lock)
+    }
+
+    /// Begins a call, for which the writer takes the write lock by `lock`.
+    pub(super) fn begin(
+        controller: &'a WindowController,
+        writer: i32,
+        site: CallSite,
+        lock: impl FnOnce() -> Result<(), LockError>,
+    ) -> Result<Self, CollectiveError> {
         controller.check_usable()?;
         let number = controller.begin_call();
         let call = controller.call(number, site);
@@ -105,7 +116,7 @@ impl<'a> Access<'a> {
             return Err(error);
         }
         // The fence releases the lock.
-        if let Err(error) = controller.lock().enter_write_at(limit, site.location()) {
+        if let Err(error) = lock() {
             call.fail(Failure::Failed(&error.to_string()));
             return Err(error.into());
         }
@@ -241,7 +252,11 @@ impl<'a> On<'a> {
         Access::enter(self.controller, self.rank, Some(limit), site)
     }
 
-    fn site(&self, caller: &'static Location<'static>) -> CallSite {
+    pub(super) fn into_parts(self) -> (&'a WindowController, i32) {
+        (self.controller, self.rank)
+    }
+
+    pub(super) fn site(&self, caller: &'static Location<'static>) -> CallSite {
         match self.name {
             Some(name) => CallSite::named(SINGLE_WRITE, name, caller),
             None => CallSite::new(SINGLE_WRITE, caller),

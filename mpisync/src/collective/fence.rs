@@ -15,7 +15,7 @@ use std::fmt;
 use std::fmt::Display;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind};
 use std::thread;
 use std::time::Duration;
 
@@ -146,7 +146,21 @@ impl<'a, R: role::Role> Fence<'a, R> {
         self.collect_within(None)
     }
 
-    fn call(&self) -> FencedCall<'a> {
+    /// The controller, which the fence borrows.
+    pub(super) fn owner(&self) -> &'a WindowController {
+        self.controller
+    }
+
+    pub(super) fn writer_rank(&self) -> i32 {
+        self.writer
+    }
+
+    /// Where the call was made.
+    pub(super) fn location(&self) -> &'static Location<'static> {
+        self.site.location()
+    }
+
+    pub(super) fn call(&self) -> FencedCall<'a> {
         self.controller.call(self.number, self.site)
     }
 
@@ -168,7 +182,7 @@ impl<'a, R: role::Role> Fence<'a, R> {
     }
 
     /// Ends the fence and this rank's part in the call.
-    fn end<T>(self, collect: impl FnOnce(FencedCall<'_>) -> T) -> T {
+    pub(super) fn end<T>(self, collect: impl FnOnce(FencedCall<'_>) -> T) -> T {
         let fence = ManuallyDrop::new(self);
         fence.controller.close_call();
         collect(fence.call())

@@ -4,4 +4,5 @@
 pub(crate) mod access;
 pub(crate) mod fence;
 pub(crate) mod fenced;
+pub(crate) mod future;
 pub(crate) mod scope;

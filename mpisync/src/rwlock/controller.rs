@@ -11,6 +11,7 @@ use crate::rwlock::state::LockState;
 use crate::share::{CallNumber, Calls, Failure, FencedCall, MailboxLayout};
 use crate::shm::block::Block;
 use crate::shm::layout::Part;
+use crate::shm::waiting::{Awaited, BlockSubject};
 use crate::transport::Transport;
 use std::cell::Cell;
 use std::fmt;
@@ -393,6 +394,11 @@ impl WindowController {
         self.calls.last_in_epoch(self.block().domain()).0
     }
 
+    /// The number that the next fenced call will have.
+    pub(crate) fn next_call(&self) -> CallNumber {
+        self.calls.next(self.block().domain())
+    }
+
     /// This rank's part in a fenced call made at `site`.
     pub(crate) fn call(&self, number: CallNumber, site: CallSite) -> FencedCall<'_> {
         self.calls.call(self.block(), number, site)
@@ -441,6 +447,18 @@ impl WindowController {
             self.lock.leave_write();
         }
         call.fail(Failure::Unshared);
+    }
+}
+
+/// The value of the last fenced call, as something to wait for.
+impl BlockSubject for WindowController {
+    fn block(&self) -> &Block {
+        self.object().block()
+    }
+
+    fn awaited(&self) -> Vec<Awaited> {
+        let writer = self.open_call.get().map(|call| call.writer as u32);
+        Awaited::all(writer, "has not shared its value")
     }
 }
 

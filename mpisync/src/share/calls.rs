@@ -82,9 +82,14 @@ impl Calls {
 
     /// Begins the next call.
     pub(crate) fn begin(&self, domain: &Domain) -> CallNumber {
-        let number = self.last.get().next(domain.epoch());
+        let number = self.next(domain);
         self.last.set(number);
         number
+    }
+
+    /// The number that the next call will have.
+    pub(crate) fn next(&self, domain: &Domain) -> CallNumber {
+        self.last.get().next(domain.epoch())
     }
 
     /// The number of the last call, or the one before the first call of this epoch.
@@ -276,7 +281,7 @@ impl<'a> FencedCall<'a> {
     }
 
     /// Ends this rank's part.
-    pub(super) fn finish(&self) {
+    pub(crate) fn finish(&self) {
         self.my_record().done.swap(self.number.0, Ordering::SeqCst);
         self.collected().notify(1);
     }

@@ -45,7 +45,12 @@ impl FencedCall<'_> {
             },
         );
         let taken = match published {
-            Ok(()) => self.take(writer, kind, open),
+            Ok(()) => (self.take(writer, kind, open)).and_then(|taken| match taken {
+                Taken::Whole(sink) => Ok(sink),
+                Taken::Staged(mut sink, length) => self
+                    .receive_chunks(writer, length, &mut sink)
+                    .map(|()| sink),
+            }),
             Err(Interrupted::Failed(error)) => Err(error),
             Err(Interrupted::Stopped) => {
                 self.announce_wait(writer);
@@ -110,12 +115,13 @@ impl FencedCall<'_> {
         }
     }
 
-    fn take<S: Sink>(
+    /// Takes a value that is published, but for a large one of this node, which comes in chunks.
+    pub(super) fn take<S: Sink>(
         &self,
         writer: usize,
         kind: Option<Kind>,
         open: impl FnOnce(u64) -> Result<S, CollectiveError>,
-    ) -> Result<S, CollectiveError> {
+    ) -> Result<Taken<S>, CollectiveError> {
         let record = self.record();
         let author = record.writer.load(Ordering::Relaxed) as usize;
         if let Err(error) = self.check_site(author) {
@@ -155,10 +161,17 @@ impl FencedCall<'_> {
         } else if outcome == OBJECT_VALUE {
             read_object(record, length, &mut sink)?;
         } else {
-            self.receive_chunks(writer, length, &mut sink)?;
+            return Ok(Taken::Staged(sink, length));
         }
-        Ok(sink)
+        Ok(Taken::Whole(sink))
     }
+}
+
+/// A value that is published.
+pub(super) enum Taken<S> {
+    Whole(S),
+    /// It comes in chunks, and has this length.
+    Staged(S, u64),
 }
 
 /// Why a wait for a writer ended early.

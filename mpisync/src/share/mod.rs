@@ -11,6 +11,7 @@ mod failure;
 mod layout;
 mod mailbox;
 pub(crate) mod payload;
+mod polled;
 mod remote;
 mod staging;
 pub(crate) mod stream;

@@ -81,34 +81,76 @@ impl FencedCall<'_> {
         length: u64,
         sink: &mut impl Sink,
     ) -> Result<(), CollectiveError> {
-        let record = self.record();
-        let RankLocation::Local(local_rank) = self.block.domain().topology().location(writer)
-        else {
-            unreachable!("a staged value comes from this node");
-        };
-        let buffer = self.block.domain().segment().stage(local_rank);
-        let mut bytes = vec![0; CHUNK];
-        let mine = self.my_record();
-        mine.taken.store(0, Ordering::Relaxed);
-        mine.takes_in.store(self.number.0, Ordering::Release);
+        let mut chunks = self.begin_chunks(writer, length);
         let awaited = || Awaited::all([writer as u32], "shares its value");
         let subject = self.awaits(awaited);
         let deadline = Deadline::NEVER.of(self.waiting(&subject, "collect"));
-        for number in 0..chunks(length) {
+        while !chunks.are_all_taken() {
             wait(
                 self.block,
                 self.published(),
                 deadline,
-                || (record.staged.load(Ordering::Acquire) > number).then_some(()),
+                || self.is_staged(&chunks).then_some(()),
                 || self.check_present(writer).map_err(Interrupted::Failed),
             )
             .map_err(Interrupted::into_error)?;
-            let bytes = &mut bytes[..chunk_length(length, number)];
-            cells::copy_out(chunk(buffer, number), bytes);
-            mine.taken.swap(number + 1, Ordering::SeqCst);
-            self.collected().notify(1);
-            sink.put(bytes);
+            self.take_chunk(&mut chunks, sink);
         }
         Ok(())
+    }
+
+    /// Begins to take the chunks of a value of `length` bytes, which `writer` passes.
+    pub(super) fn begin_chunks(&self, writer: usize, length: u64) -> Chunks {
+        let location = self.block.domain().topology().location(writer);
+        let RankLocation::Local(local_rank) = location else {
+            unreachable!("a staged value comes from this node");
+        };
+        let mine = self.my_record();
+        mine.taken.store(0, Ordering::Relaxed);
+        mine.takes_in.store(self.number.0, Ordering::Release);
+        Chunks {
+            local_rank,
+            length,
+            taken: 0,
+            bytes: vec![0; CHUNK],
+        }
+    }
+
+    /// Whether the next chunk is there.
+    pub(super) fn is_staged(&self, chunks: &Chunks) -> bool {
+        self.record().staged.load(Ordering::Acquire) > chunks.taken
+    }
+
+    /// Takes the next chunk, which is there.
+    pub(super) fn take_chunk(&self, chunks: &mut Chunks, sink: &mut impl Sink) {
+        let buffer = self.block.domain().segment().stage(chunks.local_rank);
+        let number = chunks.taken;
+        let bytes = &mut chunks.bytes[..chunk_length(chunks.length, number)];
+        cells::copy_out(chunk(buffer, number), bytes);
+        chunks.taken += 1;
+        self.my_record().taken.swap(chunks.taken, Ordering::SeqCst);
+        self.collected().notify(1);
+        sink.put(bytes);
+    }
+}
+
+/// The chunks of a value, as a collector takes them.
+pub(super) struct Chunks {
+    /// The writer's index on the node.
+    local_rank: usize,
+    /// The length of the value in bytes.
+    length: u64,
+    /// The number of chunks taken so far.
+    taken: u64,
+    bytes: Vec<u8>,
+}
+
+impl Chunks {
+    pub(super) fn taken(&self) -> u64 {
+        self.taken
+    }
+
+    pub(super) fn are_all_taken(&self) -> bool {
+        self.taken == chunks(self.length)
     }
 }

@@ -134,6 +134,13 @@ impl<'a> PolledWait<'a> {
         }
     }
 
+    /// Polls soon again, as at the beginning of the wait.
+    pub(crate) fn restart(&mut self) {
+        if let Some((polling, _)) = &mut self.0 {
+            *polling = Polling::begin(Instant::now());
+        }
+    }
+
     /// Ends the wait, if it has begun and not ended.
     pub(crate) fn end(&mut self, outcome: Outcome) {
         if let Some((_, mut watch)) = self.0.take() {

@@ -236,6 +236,20 @@ impl Votes {
         })
     }
 
+    /// Whether [`wait`](Self::wait) does not wait. If it `inspects`, it looks for ranks that will not
+    /// vote.
+    pub(super) fn are_in(&self, on: TaskOfRound, outer: &OuterCall<'_>, inspects: bool) -> bool {
+        let domain = self.slots.domain();
+        let is_absent = |rank: u32| {
+            let rank = rank as usize;
+            domain.departure(rank).is_some() || outer.absence(rank).is_some()
+        };
+        let mut others = 1..domain.topology().size() as u32;
+        others.all(|rank| {
+            self.has_left(rank) || self.vote(rank, on).is_some() || inspects && is_absent(rank)
+        })
+    }
+
     /// A rank that has left, if any is known.
     pub(super) fn left(&self) -> Option<u32> {
         let size = self.slots.domain().topology().size() as u32;

@@ -102,12 +102,15 @@ impl Mailboxes {
         call: CallNumber,
         deadline: Deadline<'_>,
     ) {
-        let others = self.port.net().nodes() - 1;
         let _ = wait_for_answer(block, deadline, || {
-            let may_go_on =
-                self.pending.is_accepted(call, others) || block.domain().has_dead_participants();
-            may_go_on.then_some(())
+            self.is_accepted(block, call).then_some(())
         });
+    }
+
+    /// Whether [`wait_until_accepted`](Self::wait_until_accepted) does not wait.
+    pub(crate) fn is_accepted(&self, block: &Block, call: CallNumber) -> bool {
+        let others = self.port.net().nodes() - 1;
+        self.pending.is_accepted(call, others) || block.domain().has_dead_participants()
     }
 
     /// The last call in which this rank was the writer, in the record of `call`; 0 if there is none.
