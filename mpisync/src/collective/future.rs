@@ -11,7 +11,6 @@ use crate::share::payload::Kind;
 use crate::share::polled::Incoming;
 use crate::shm::polling::PolledWait;
 use crate::shm::waiting::Call;
-use crate::span::Outcome;
 use serde::de::DeserializeOwned;
 use std::fmt;
 use std::marker::PhantomData;
@@ -207,14 +206,12 @@ impl<T: DeserializeOwned> Future for CollectFuture<'_, T> {
         if let Some(fence) = this.fence.take() {
             fence.end(|call| call.finish());
         }
-        Poll::Ready(collected.and_then(|bytes| payload::decode(&bytes)))
+        Poll::Ready(collected.and_then(|bytes: Vec<u8>| payload::decode(&bytes)))
     }
 }
 
 impl Drop for AccessFuture<'_> {
     fn drop(&mut self) {
-        self.room.end(Outcome::Timeout);
-        self.wait.end(Outcome::Timeout);
         if !self.is_done {
             self.controller.lock().withdraw_writer();
         }
@@ -223,7 +220,6 @@ impl Drop for AccessFuture<'_> {
 
 impl<T> Drop for CollectFuture<'_, T> {
     fn drop(&mut self) {
-        self.wait.end(Outcome::Timeout);
         if let Some(fence) = self.fence.take() {
             fence.skip();
         }

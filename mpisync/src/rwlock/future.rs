@@ -6,7 +6,6 @@ use crate::rwlock::guard::{ReadGuard, WriteGuard};
 use crate::rwlock::state::LockState;
 use crate::shm::polling::PolledWait;
 use crate::shm::waiting::Call;
-use crate::span::Outcome;
 use std::fmt;
 use std::panic::Location;
 use std::pin::Pin;
@@ -177,14 +176,12 @@ pub(crate) fn poll_write<'a>(
 
 impl Drop for ReadFuture<'_> {
     fn drop(&mut self) {
-        self.wait.end(Outcome::Timeout);
         self.lock.withdraw_reader(&mut self.waits);
     }
 }
 
 impl Drop for WriteFuture<'_> {
     fn drop(&mut self) {
-        self.wait.end(Outcome::Timeout);
         if !self.is_done {
             self.lock.withdraw_writer();
         }

@@ -11,7 +11,7 @@ mod failure;
 mod layout;
 mod mailbox;
 pub(crate) mod payload;
-mod polled;
+pub(crate) mod polled;
 mod remote;
 mod staging;
 pub(crate) mod stream;

@@ -5,9 +5,8 @@
 //! `futures-timer` ends the sleeps, with one thread for the whole process, which never calls MPI.
 
 use crate::error::LockError;
-use crate::shm::wait::{FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL, Stop, Surroundings};
+use crate::shm::wait::{FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL, Surroundings};
 use crate::shm::waiting::{Call, Watch};
-use crate::span::Outcome;
 use futures_timer::Delay;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -123,14 +122,8 @@ impl<'a> PolledWait<'a> {
                 polling.wake_later(context, surroundings, now);
                 Poll::Pending
             }
-            Ok(Some(value)) => {
-                self.end(Outcome::Success);
-                Poll::Ready(Ok(value))
-            }
-            Err(error) => {
-                self.end(Outcome::Failure);
-                Poll::Ready(Err(error))
-            }
+            Ok(Some(value)) => Poll::Ready(Ok(value)),
+            Err(error) => Poll::Ready(Err(error)),
         }
     }
 
@@ -138,13 +131,6 @@ impl<'a> PolledWait<'a> {
     pub(crate) fn restart(&mut self) {
         if let Some((polling, _)) = &mut self.0 {
             *polling = Polling::begin(Instant::now());
-        }
-    }
-
-    /// Ends the wait, if it has begun and not ended.
-    pub(crate) fn end(&mut self, outcome: Outcome) {
-        if let Some((_, mut watch)) = self.0.take() {
-            watch.end(outcome);
         }
     }
 }

@@ -8,7 +8,6 @@ use crate::error::LockError;
 use crate::shm::polling::PolledWait;
 use crate::shm::wait::Stop;
 use crate::shm::waiting::Call;
-use crate::span::Outcome;
 use crate::sync::base::{Base, Grant, Side};
 use crate::wait_queue::memory::WaitMemory;
 use std::cell::{Cell, RefCell};
@@ -132,7 +131,6 @@ impl<'a> GrantFuture<'a> {
 
 impl Drop for GrantFuture<'_> {
     fn drop(&mut self) {
-        self.wait.end(Outcome::Timeout);
         self.withdraw();
     }
 }
