@@ -8,10 +8,11 @@ use crate::rwlock::global::server::LockServer;
 use crate::rwlock::global::site::Site;
 use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::writer;
-use crate::rwlock::global::writer::{Drain, Next};
+use crate::rwlock::global::writer::Next;
 use crate::rwlock::layout::READING;
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
+use crate::shm::event::Event;
 use crate::shm::wait::{Deadline, Stop, Surroundings, wait};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -150,30 +151,36 @@ impl GlobalLock {
                     }
                     return Ok(dead);
                 }
-                Next::AwaitToken => match self.await_token(lock, deadline, check) {
-                    Ok(token) => writer::receive(&site, token),
-                    Err(stop) => break stop,
-                },
-                Next::AwaitReaders(drain) => {
-                    match self.await_readers(&site, drain, deadline, check) {
-                        Ok(()) => writer::note_drained(&site),
-                        Err(Stop::Again) => break Stop::Again,
-                        Err(stop) if dead.is_some() => {
-                            // The lock stays poisoned.
-                            writer::poison(&site, dead);
-                            break stop;
-                        }
-                        Err(stop) => {
-                            writer::reopen(&site);
-                            break stop;
-                        }
-                    }
-                }
                 Next::GiveUp(rank) if on_poison == OnPoison::TakeOver => {
                     writer::forgive(&site);
                     dead = Some(rank);
                 }
                 Next::GiveUp(rank) => break Stop::RankDied(rank),
+                next @ (Next::AwaitToken | Next::AwaitReaders(_)) => {
+                    let come = wait(
+                        lock.memory,
+                        self.event(&site, next),
+                        deadline,
+                        || self.has_come(&site, next).then_some(()),
+                        || {
+                            self.inspect(lock, next);
+                            check()
+                        },
+                    );
+                    match (come, next) {
+                        (Ok(()), _) => {}
+                        (Err(Stop::Again), _) => break Stop::Again,
+                        (Err(stop), Next::AwaitReaders(_)) if dead.is_some() => {
+                            // The lock stays poisoned.
+                            writer::poison(&site, dead);
+                            break stop;
+                        }
+                        (Err(stop), _) => {
+                            self.give_up(&site, next);
+                            return Err(stop);
+                        }
+                    }
+                }
             }
         };
         if stop == Stop::Again {
@@ -186,40 +193,48 @@ impl GlobalLock {
         Err(stop)
     }
 
-    fn await_token(
-        &self,
-        lock: NodeLock<&LockMemory>,
-        deadline: Deadline<'_>,
-        check: impl FnMut() -> Result<(), Stop>,
-    ) -> Result<Token, Stop> {
-        let qnode = lock.memory.qnode();
-        wait(
-            lock.memory,
-            qnode.arrival(),
-            deadline,
-            || qnode.take_granted(),
-            check,
-        )
+    /// The event of what a writer waits for in this step.
+    fn event<'a>(&self, site: &'a Here<'_>, next: Next) -> Event<'a> {
+        match next {
+            Next::AwaitToken => site.qnode.arrival(),
+            _ => site.lock.left(),
+        }
     }
 
-    fn await_readers(
-        &self,
-        site: &Here<'_>,
-        drain: Drain,
-        deadline: Deadline<'_>,
-        check: impl Fn() -> Result<(), Stop>,
-    ) -> Result<(), Stop> {
-        let lock = site.lock;
-        wait(
-            lock.memory,
-            lock.left(),
-            deadline,
-            || writer::have_drained(site, drain).then_some(()),
-            || {
-                self.clear_dead_readers(lock);
-                check()
-            },
-        )
+    /// Whether what a writer waits for in this step has come. If so, notes it.
+    pub(super) fn has_come(&self, site: &Here<'_>, next: Next) -> bool {
+        match next {
+            Next::AwaitToken => {
+                let granted = site.qnode.take_granted();
+                granted.is_some_and(|token| {
+                    writer::receive(site, token);
+                    true
+                })
+            }
+            Next::AwaitReaders(drain) => {
+                let have_drained = writer::have_drained(site, drain);
+                if have_drained {
+                    writer::note_drained(site);
+                }
+                have_drained
+            }
+            Next::Enter | Next::GiveUp(_) => true,
+        }
+    }
+
+    /// Looks, about once a millisecond, for dead ranks that keep a writer waiting in this step.
+    pub(super) fn inspect(&self, lock: NodeLock<&LockMemory>, next: Next) {
+        if let Next::AwaitReaders(_) = next {
+            self.clear_dead_readers(lock);
+        }
+    }
+
+    /// Leaves as a writer that waits in this step.
+    pub(super) fn give_up(&self, site: &Here<'_>, next: Next) {
+        if let Next::AwaitReaders(_) = next {
+            writer::reopen(site);
+        }
+        writer::release(site);
     }
 
     /// Leaves as a writer; does not wait.

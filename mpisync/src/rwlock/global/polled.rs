@@ -20,39 +20,23 @@ impl GlobalLock {
         inspects: bool,
     ) -> Result<Option<WriterStage>, Stop> {
         let site = self.at(lock);
-        let inspect = || match inspects {
-            true => lock.memory.check(),
-            false => Ok(()),
-        };
         loop {
-            match stage {
-                None | Some(WriterStage::Turn) => {
-                    let has_turn = lock.poll_turn(stage.is_some(), inspects);
-                    // The last writer may have left the gates closed for this one.
-                    if !has_turn.inspect_err(|_| writer::tidy(&site))? {
-                        return Ok(Some(WriterStage::Turn));
+            if let Some(WriterStage::Global(next)) = stage {
+                // If the lock recovers, all that this rank has done is void.
+                if !lock.memory.is_halting() && !self.has_come(&site, next) {
+                    if inspects {
+                        self.inspect(lock, next);
+                        let checked = lock.memory.check();
+                        checked.inspect_err(|_| self.give_up(&site, next))?;
                     }
+                    return Ok(stage);
                 }
-                // All that this rank has done is void.
-                Some(_) if lock.memory.is_halting() => {}
-                Some(WriterStage::Token) => match lock.memory.qnode().take_granted() {
-                    Some(token) => writer::receive(&site, token),
-                    None => {
-                        inspect().inspect_err(|_| writer::release(&site))?;
-                        return Ok(stage);
-                    }
-                },
-                Some(WriterStage::Readers(drain)) => {
-                    if !writer::have_drained(&site, drain) {
-                        if inspects {
-                            self.clear_dead_readers(lock);
-                        }
-                        inspect().inspect_err(|_| self.give_up_drain(lock))?;
-                        return Ok(stage);
-                    }
-                    writer::note_drained(&site);
+            } else {
+                let has_turn = lock.poll_turn(stage.is_some(), inspects);
+                // The last writer may have left the gates closed for this one.
+                if !has_turn.inspect_err(|_| writer::tidy(&site))? {
+                    return Ok(Some(WriterStage::Turn));
                 }
-                Some(WriterStage::LocalReaders(_)) => unreachable!("there are several nodes"),
             }
             if lock.memory.is_halting() {
                 // The server of this node has the turn meanwhile.
@@ -62,12 +46,11 @@ impl GlobalLock {
             }
             stage = match writer::advance(&site) {
                 Next::Enter => return Ok(None),
-                Next::AwaitToken => Some(WriterStage::Token),
-                Next::AwaitReaders(drain) => Some(WriterStage::Readers(drain)),
                 Next::GiveUp(rank) => {
                     writer::release(&site);
                     return Err(Stop::RankDied(rank));
                 }
+                next => Some(WriterStage::Global(next)),
             };
         }
     }
@@ -79,19 +62,12 @@ impl GlobalLock {
         stage: WriterStage,
     ) {
         let site = self.at(lock);
-        match stage {
-            WriterStage::Turn => match lock.withdraw(Stop::Interrupted, Deadline::NEVER) {
-                Ok(()) => writer::release(&site),
-                Err(_) => writer::tidy(&site),
-            },
-            WriterStage::Token => writer::release(&site),
-            WriterStage::Readers(_) | WriterStage::LocalReaders(_) => self.give_up_drain(lock),
+        if let WriterStage::Global(next) = stage {
+            return self.give_up(&site, next);
         }
-    }
-
-    fn give_up_drain(&self, lock: NodeLock<&LockMemory>) {
-        let site = self.at(lock);
-        writer::reopen(&site);
-        writer::release(&site);
+        match lock.withdraw(Stop::Interrupted, Deadline::NEVER) {
+            Ok(()) => writer::release(&site),
+            Err(_) => writer::tidy(&site),
+        }
     }
 }

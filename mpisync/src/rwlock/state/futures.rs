@@ -3,7 +3,7 @@
 //! What a future has stored in shared memory is noted here and not in the future: so a leaked one
 //! (`mem::forget`) is withdrawn by the next call that may.
 
-use crate::rwlock::global::writer::Drain;
+use crate::rwlock::global::writer::Next;
 use crate::rwlock::node::{Closed, WaitingReader};
 use crate::rwlock::state::{LockState, ONE_READ, ONE_WRITE};
 use crate::shm::wait::Stop;
@@ -30,10 +30,8 @@ pub(in crate::rwlock) enum WriterStage {
     Turn,
     /// The readers of the only node.
     LocalReaders(Closed),
-    /// The token.
-    Token,
-    /// The readers of all nodes.
-    Readers(Drain),
+    /// With the turn of the node, this step of the protocol across nodes.
+    Global(Next),
 }
 
 impl Pending {
