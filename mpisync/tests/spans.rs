@@ -1,10 +1,13 @@
 //! The spans and events of the feature `tracing`, as a subscriber writes them.
 
 use std::io::{self, Write};
+use std::pin::Pin;
 use std::sync::{Arc, Barrier, Mutex};
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::Duration;
 
+use futures::executor::block_on;
 use mpisync::batch::BatchError;
 use mpisync::prelude::*;
 use mpisync::report_waits_after;
@@ -158,6 +161,39 @@ fn a_wait_names_who_keeps_it_and_where() {
         .unwrap();
     assert!(report.contains("rank 1 has waited"), "{report}");
     assert!(events.next().is_none());
+}
+
+#[test]
+fn a_wait_of_a_future_lasts_until_it_is_ready_or_dropped() {
+    let records = Records::default();
+    let holds = Barrier::new(2);
+    let ranks = WindowController::threads(2).unwrap();
+    ranks.run(|mut ctrl| {
+        records.during(LevelFilter::DEBUG, || {
+            if ctrl.rank() == 0 {
+                let _writing = ctrl.write();
+                holds.wait();
+                holds.wait();
+                return;
+            }
+            holds.wait();
+            let mut dropped = ctrl.write_async();
+            let nobody = &mut Context::from_waker(Waker::noop());
+            assert!(Pin::new(&mut dropped).poll(nobody).is_pending());
+            drop(dropped);
+            let mut read = ctrl.read_async(); // here: future
+            assert!(Pin::new(&mut read).poll(nobody).is_pending());
+            holds.wait();
+            drop(block_on(read).unwrap());
+        });
+    });
+    let waits = records.waits();
+    let outcomes: Vec<_> = waits.iter().map(|wait| &wait["mpisync.outcome"]).collect();
+    assert_eq!(outcomes, ["dropped", "success"], "{waits:?}");
+    assert_eq!(waits[1]["mpisync.call"], "read_async");
+    assert_eq!(waits[1]["code.line.number"], line_of("future"));
+    assert_eq!(waits[1]["mpisync.keeper.rank"], 0);
+    assert!(waits.iter().all(|wait| wait["otel.status_code"].is_null()));
 }
 
 #[test]

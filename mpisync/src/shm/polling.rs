@@ -5,8 +5,9 @@
 //! `futures-timer` ends the sleeps, with one thread for the whole process, which never calls MPI.
 
 use crate::error::LockError;
-use crate::shm::wait::{FIRST_SLEEP, INSPECTION, LONGEST_SLEEP, POLL, Surroundings};
+use crate::shm::wait::{FIRST_SLEEP, INSPECTION, POLL, Surroundings};
 use crate::shm::waiting::{Call, Watch};
+use crate::span::Outcome;
 use futures_timer::Delay;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -49,13 +50,13 @@ impl Polling {
         if now - self.began < surroundings.spin_budget().unwrap_or(POLL) {
             context.waker().wake_by_ref();
         } else {
-            self.sleep(context);
+            self.sleep(context, surroundings.longest_sleep());
         }
     }
 
     /// Wakes the task after a sleep, each twice as long as the one before. A sleep that has not
     /// ended stays, and wakes the task of the last poll.
-    fn sleep(&mut self, context: &mut Context<'_>) {
+    fn sleep(&mut self, context: &mut Context<'_>, longest: Duration) {
         let sleep = match &mut self.sleep {
             Some(sleep) => {
                 if Pin::new(&mut *sleep).poll(context).is_pending() {
@@ -66,7 +67,7 @@ impl Polling {
             }
             first => first.insert(Delay::new(self.sleep_time)),
         };
-        self.sleep_time = (self.sleep_time * 2).min(LONGEST_SLEEP);
+        self.sleep_time = (self.sleep_time * 2).min(longest);
         if Pin::new(sleep).poll(context).is_ready() {
             context.waker().wake_by_ref();
         }
@@ -122,8 +123,21 @@ impl<'a> PolledWait<'a> {
                 polling.wake_later(context, surroundings, now);
                 Poll::Pending
             }
-            Ok(Some(value)) => Poll::Ready(Ok(value)),
-            Err(error) => Poll::Ready(Err(error)),
+            Ok(Some(value)) => {
+                self.end(Outcome::Success);
+                Poll::Ready(Ok(value))
+            }
+            Err(error) => {
+                self.end(Outcome::Failure);
+                Poll::Ready(Err(error))
+            }
+        }
+    }
+
+    /// Ends the wait, if there is one.
+    fn end(&mut self, outcome: Outcome) {
+        if let Some((_, mut watch)) = self.0.take() {
+            watch.end(outcome);
         }
     }
 
@@ -131,6 +145,15 @@ impl<'a> PolledWait<'a> {
     pub(crate) fn restart(&mut self) {
         if let Some((polling, _)) = &mut self.0 {
             *polling = Polling::begin(Instant::now());
+        }
+    }
+}
+
+impl Drop for PolledWait<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.0.is_some() {
+            self.end(Outcome::Dropped);
         }
     }
 }

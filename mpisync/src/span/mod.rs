@@ -74,17 +74,20 @@ pub enum Outcome {
     Timeout,
     /// By an error or a panic.
     Failure,
+    /// The future that waited was dropped.
+    Dropped,
 }
 
 #[cfg(any(feature = "tracing", feature = "inspect"))]
 impl Outcome {
     /// All outcomes, by their numbers.
     #[cfg(feature = "inspect")]
-    pub const ALL: [Self; 4] = [
+    pub const ALL: [Self; 5] = [
         Outcome::Open,
         Outcome::Success,
         Outcome::Timeout,
         Outcome::Failure,
+        Outcome::Dropped,
     ];
 
     /// The name of the outcome.
@@ -94,6 +97,7 @@ impl Outcome {
             Outcome::Success => "success",
             Outcome::Timeout => "timeout",
             Outcome::Failure => "failure",
+            Outcome::Dropped => "dropped",
         }
     }
 }

@@ -59,8 +59,8 @@ pub(crate) struct Call<'a> {
     pub(crate) can_fail: bool,
     /// Whether the call can return the error for an interruption.
     pub(crate) is_interruptible: bool,
-    /// Whether it keeps its thread waiting. A future does not, so it has no record and no span, and is no
-    /// part of a deadlock.
+    /// Whether it keeps its thread waiting. A future does not, so it has no record, and is no part of a
+    /// deadlock.
     pub(crate) blocks: bool,
 }
 
@@ -229,7 +229,7 @@ impl<'a> Watch<'a> {
             interruption: call
                 .filter(|call| call.is_interruptible)
                 .map(|_| Interruption::of_wait(start)),
-            span: span::Wait::begin(|| call.filter(|call| call.blocks).map(Call::about)),
+            span: span::Wait::begin(|| call.map(Call::about)),
         }
     }
 
