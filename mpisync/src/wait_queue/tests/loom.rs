@@ -252,6 +252,33 @@ fn semaphore_as_signal() {
     });
 }
 
+/// A future that waits is dropped while it is granted what it wants: it is passed on.
+#[test]
+fn a_grant_that_is_not_wanted_goes_on() {
+    model(2, || {
+        let [first, second, third]: [List; 3] = lists(3, 1).try_into().ok().expect("three");
+        assert!(first.try_acquire(0, 1));
+        let dropped = thread::spawn(move || {
+            let ticket = second.join(1, 1);
+            let has_come = second.poll_grant(ticket, false).expect("no rank dies");
+            if has_come || second.withdraw(ticket) {
+                second.release(1, 1);
+            }
+        });
+        let waits = thread::spawn(move || {
+            third
+                .acquire(1, || Deadline::NEVER)
+                .expect("it waits for ever");
+            third.release(2, 1);
+        });
+        first.release(0, 1);
+        dropped.join().expect("no rank fails");
+        waits.join().expect("no rank fails");
+        assert_eq!(first.standing().free, 1);
+        assert!(first.standing().held.is_empty() && first.standing().waiting.is_empty());
+    });
+}
+
 /// A condition: one rank waits for a flag under the mutex, the other sets it and wakes. Neither is
 /// a wake-up lost nor does the one who gives up take one with it unnoticed.
 fn condition(deadline: MakesDeadline) {

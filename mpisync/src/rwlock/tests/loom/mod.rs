@@ -132,6 +132,38 @@ pub(super) const DOWNGRADE: Act = |lock, guarded| {
     1
 };
 
+/// Waits as a future that writes, which is dropped after two polls.
+pub(super) const CANCELLED_WRITE: Act = |lock, guarded| {
+    let mut stage = None;
+    for _ in 0..2 {
+        stage = lock.poll_write(stage, false).expect("no rank dies");
+        if stage.is_none() {
+            // SAFETY: the write lock is held; loom reports any other access at the same time.
+            guarded.with_mut(|value| unsafe { *value += 1 });
+            lock.unlock_write();
+            return 1;
+        }
+    }
+    stage
+        .into_iter()
+        .for_each(|stage| lock.withdraw_write(stage));
+    0
+};
+/// Waits as a future that reads, which is dropped after two polls.
+pub(super) const CANCELLED_READ: Act = |lock, guarded| {
+    let mut waiting = None;
+    for _ in 0..2 {
+        if lock.poll_read(&mut waiting) {
+            // SAFETY: the read lock is held; loom reports a write at the same time.
+            guarded.with(|value| unsafe { *value });
+            lock.unlock_read();
+            return 0;
+        }
+    }
+    lock.withdraw_read(&mut waiting);
+    0
+};
+
 pub(super) const UPGRADE: Act = |lock, guarded| {
     lock.read(|| Deadline::NEVER).expect("waits for ever");
     lock.write(|| Deadline::NEVER).expect("waits for ever");
@@ -175,6 +207,19 @@ fn an_impatient_reader_and_an_impatient_writer() {
 #[test]
 fn impatient_writers() {
     explore_within(1, &[IMPATIENT_WRITE, IMPATIENT_WRITE, READ]);
+}
+
+/// The lock is granted to a future while that is dropped.
+#[test]
+fn dropped_futures() {
+    explore(&[CANCELLED_READ, WRITE]);
+    explore(&[CANCELLED_WRITE, WRITE]);
+    explore(&[CANCELLED_WRITE, READ]);
+}
+
+#[test]
+fn dropped_futures_of_both_kinds() {
+    explore_within(1, &[CANCELLED_READ, CANCELLED_WRITE, WRITE]);
 }
 
 #[test]
