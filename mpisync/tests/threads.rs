@@ -1,11 +1,14 @@
 //! Ranks that are threads of one process, as tests of a user's functions have them.
 
+use futures::executor::block_on;
 use mpisync::prelude::*;
 use mpisync::{OnDeadlock, ThreadRanks};
 use std::cell::Cell;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::sync::Barrier as ThreadBarrier;
+use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -231,6 +234,42 @@ fn a_thread_that_waits_long_is_in_no_deadlock() {
             ctrl.write_timeout(Duration::MAX).err()
         });
         assert!(errors.iter().all(Option::is_none), "{errors:?}");
+    });
+}
+
+/// Rank 0 has a future that waits for rank 1, which waits for rank 0: but rank 0 can go on.
+#[test]
+fn a_rank_with_a_future_is_in_no_deadlock() {
+    within(LIMIT, || {
+        mpisync::on_deadlock(OnDeadlock::Error);
+        let both_hold = ThreadBarrier::new(2);
+        let [first, second] = [ranks(2), ranks(2)].map(IntoIterator::into_iter);
+        thread::scope(|scope| {
+            for (one, other) in first.zip(second) {
+                let both_hold = &both_hold;
+                scope.spawn(move || {
+                    let (mut one, mut other) = (one.controller(), other.controller());
+                    if one.rank() == 1 {
+                        let _has_other = other.write();
+                        both_hold.wait();
+                        let waited = one.write_timeout(Duration::MAX).map(drop);
+                        assert_eq!(waited, Ok(()));
+                        return;
+                    }
+                    let has_one = one.write();
+                    both_hold.wait();
+                    let mut write = other.write_async();
+                    let start = Instant::now();
+                    while start.elapsed() < Duration::from_secs(3) {
+                        let nobody = &mut Context::from_waker(Waker::noop());
+                        assert!(Pin::new(&mut write).poll(nobody).is_pending());
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    drop(has_one);
+                    drop(block_on(write).expect("it is no deadlock"));
+                });
+            }
+        });
     });
 }
 

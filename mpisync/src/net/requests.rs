@@ -52,7 +52,7 @@ pub(crate) struct Remote<Q, A> {
     port: Port,
     home: u32,
     pending: Arc<Pending<A>>,
-    /// The request whose reply is kept for [`take_reply`](Self::take_reply).
+    /// The request whose reply is kept for [`take_kept`](Self::take_kept).
     kept: Cell<Option<u32>>,
     question: PhantomData<Q>,
 }
@@ -131,10 +131,8 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
 
     /// [`request`](Self::request) whose reply is kept while this rank waits for others. It has one such
     /// request at a time.
-    pub(crate) fn request_and_keep(&self, question: Q) -> u32 {
-        let number = self.request(question);
-        self.kept.set(Some(number));
-        number
+    pub(crate) fn request_and_keep(&self, question: Q) {
+        self.kept.set(Some(self.request(question)));
     }
 
     /// Sends a request without a reply. Does not wait.
@@ -146,14 +144,14 @@ impl<Q: Message, A: DeserializeOwned + Send + 'static> Remote<Q, A> {
         self.port.send(self.home, &Request { number, question });
     }
 
-    /// The next reply to the request whose replies are kept, if it is there.
-    pub(crate) fn take_reply(&self) -> Option<A> {
+    /// The reply that is kept, if it is there.
+    pub(crate) fn take_kept(&self) -> Option<A> {
         self.take_reply_to(self.kept.get()?)
     }
 
-    /// Keeps no replies any more.
-    pub(crate) fn discard_replies(&self) {
-        self.kept.set(None);
+    /// Keeps no reply any more. Returns the number of the request, if there was one.
+    pub(crate) fn discard_kept(&self) -> Option<u32> {
+        self.kept.take()
     }
 
     /// The next reply to a request, if it is there. Discards replies to earlier requests.

@@ -345,6 +345,7 @@ impl WindowController {
     #[inline]
     #[track_caller]
     pub(crate) fn lock_write(&self, limit: Option<Duration>) -> Result<WriteGuard<'_>, LockError> {
+        self.lock.forget_leaked_guards();
         self.lock.enter_write(limit)?;
         Ok(WriteGuard::new(&self.lock))
     }

@@ -99,6 +99,7 @@ impl WindowController {
     /// The future panics if it is polled after it was ready.
     #[track_caller]
     pub fn write_async(&mut self) -> WriteFuture<'_> {
+        self.recover_leaked();
         WriteFuture {
             lock: self.lock(),
             location: Location::caller(),

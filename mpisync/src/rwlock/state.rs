@@ -25,8 +25,8 @@ use std::time::Duration;
 /// guard.
 ///
 /// `enter_write`, `try_enter_write` and `forget_leaked_guards` may be called only if no guard of this
-/// rank is alive. Each guard borrows the owner of the lock, so a caller that has the owner mutably
-/// knows that there is none.
+/// rank is alive, and the latter two only if no future is. Each guard and each future borrows the owner
+/// of the lock, so a caller that has the owner mutably knows that there is none.
 pub(crate) struct LockState {
     object: Object,
     node: NodeLock<LockMemory>,
@@ -248,7 +248,7 @@ impl LockState {
         location: &'static Location<'static>,
     ) -> Result<(), LockError> {
         self.object.check_usable()?;
-        self.forget_leaked_guards();
+        self.withdraw_leaked_writer();
         let call = || Call::new(self, "write", location);
         self.lock_write(|| Deadline::within(limit).of(call()))
             .map_err(|stop| self.object.lock_error(stop, limit, call()))?;

@@ -1,5 +1,6 @@
 //! The futures of channels under executors, on one thread.
 
+use crate::polling::poll_once;
 use futures::executor::block_on;
 use futures::future::{join_all, poll_fn};
 use futures::{join, poll};
@@ -9,7 +10,7 @@ use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::{Context, Poll, Waker};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::task::LocalSet;
 
@@ -31,10 +32,6 @@ async fn take_all(consumer: &Consumer<u64>, count: u64) {
 }
 
 /// Polls a future once, for nobody.
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
-
 #[test]
 fn who_puts_and_who_takes_meet() {
     for capacity in [1, 2, 7] {

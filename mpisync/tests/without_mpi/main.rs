@@ -8,6 +8,7 @@ mod batch_limits;
 mod batch_several;
 #[cfg(target_os = "linux")]
 mod batch_trouble;
+mod call_futures;
 mod channels;
 mod counters;
 #[cfg(feature = "region")]
@@ -22,7 +23,9 @@ mod foreign;
 mod futures;
 mod guarded;
 mod local;
+mod lock_futures;
 mod objects;
+mod polling;
 #[cfg(feature = "region")]
 mod regions;
 mod slices;

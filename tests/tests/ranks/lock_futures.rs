@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use futures::executor::block_on;
 use futures::future::join_all;
 use mpi::traits::*;
-use mpisync::{Mutex, Semaphore, WindowController};
+use mpisync::{Counter, Mutex, Semaphore, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::rng::Rng;
 use mpisync_tests::scratch::until;
@@ -152,9 +152,10 @@ fn mutex_as_a_future(job: &Job) {
     mutex.close().unwrap();
 }
 
-/// Ranks that wait, every other one as a future, get the lock in the order in which they came.
+/// Ranks that wait as futures get the lock in the order in which they joined the queue.
 fn mutex_serves_futures_in_order(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
+    let counter = Counter::<u64>::new(&job.world).unwrap();
     for round in 0..4 {
         let first = round % job.size;
         let place = (job.rank - first).rem_euclid(job.size) as u64;
@@ -165,14 +166,13 @@ fn mutex_serves_futures_in_order(job: &Job) {
             until("the others to come", || {
                 come.load(SeqCst) == job.size as u64
             });
-            // The last one has announced itself just before its request.
-            thread::sleep(Duration::from_millis(30));
             drop(guard);
         } else {
             until("those before", || come.load(SeqCst) == place);
-            thread::sleep(Duration::from_millis(30));
             let mut lock = mutex.lock_async();
             assert!(poll_once(&mut lock).is_none(), "it is held");
+            // The answer comes after the request of the future has come to the root's node.
+            counter.next();
             come.fetch_add(1, SeqCst);
             // It is not polled for a while, and keeps its place.
             thread::sleep(Duration::from_millis(20));

@@ -136,9 +136,6 @@ impl LockState {
         inspects: bool,
     ) -> Result<bool, Stop> {
         let stage = self.pending.writer.take();
-        if stage.is_none() {
-            self.forget_leaked_guards();
-        }
         let next = match &self.global {
             Some(global) => global.poll_write(self.borrowed(), stage, inspects)?,
             None => self.node.poll_write(stage, inspects)?,
@@ -153,6 +150,7 @@ impl LockState {
     }
 
     /// Waits no longer, if this rank waits to write.
+    #[cold]
     pub(crate) fn withdraw_writer(&self) {
         let Some(stage) = self.pending.writer.take() else {
             return;
@@ -175,10 +173,12 @@ impl LockState {
         self.withdraw_slot();
     }
 
-    /// Ends the wait of a leaked future that writes. None is alive, as the caller reads, and one that
-    /// writes borrows the owner of the lock mutably.
-    #[cold]
+    /// Ends the wait of a leaked future that writes. None is alive: it borrows the owner of the lock
+    /// mutably, and the caller has a guard or takes one. Futures that read may be alive.
+    #[inline]
     pub(super) fn withdraw_leaked_writer(&self) {
-        self.withdraw_writer();
+        if self.pending.writer.get().is_some() {
+            self.withdraw_writer();
+        }
     }
 }

@@ -9,7 +9,6 @@ use crate::shm::polling::PolledWait;
 use crate::shm::wait::Stop;
 use crate::shm::waiting::Call;
 use crate::sync::base::{Base, Grant, Side};
-use crate::wait_queue::memory::WaitMemory;
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::panic::Location;
@@ -24,20 +23,17 @@ pub(super) struct Pending {
     length: Cell<usize>,
     /// The number of the next future that waits.
     next: Cell<u64>,
-    /// What the first one does in the queue.
-    first: Cell<First>,
+    /// The place of the first one in the queue. None if it has to join.
+    place: Cell<Option<Place>>,
 }
 
-/// What the first future of a rank does in the queue.
-#[derive(Default)]
-enum First {
-    /// It is not in the queue.
-    #[default]
-    Outside,
-    /// It waits for so many permits, with this ticket if the queue is on this node.
-    Waits { count: u32, ticket: u64 },
-    /// A call in between has found its permits granted, so many.
-    Granted(u32, Grant),
+/// The place in the queue that a future of this rank has.
+#[derive(Clone, Copy)]
+struct Place {
+    /// The number of permits that it wants.
+    count: u32,
+    /// The ticket, if the queue is on this node.
+    ticket: u64,
 }
 
 impl Pending {
@@ -163,111 +159,85 @@ impl Base {
     /// Takes permits if the queue is on this node, they are free and no rank waits.
     fn try_local(&self, count: u32) -> bool {
         let queue = self.queue();
-        queue.is_some_and(|queue| queue.try_acquire(queue.memory.me(), count))
+        queue.is_some_and(|queue| queue.try_acquire(self.me(), count))
     }
 
     /// As the first future: joins the queue, or looks what has become of its place there.
     fn poll_first(&self, count: u32, inspects: bool) -> Result<Option<Grant>, Stop> {
-        let first = &self.pending.first;
-        let ticket = match first.take() {
-            First::Granted(_, grant) => return Ok(Some(grant)),
-            First::Waits { ticket, .. } => ticket,
-            First::Outside => self.join_for(count)?,
+        let place = match self.pending.place.take() {
+            Some(place) => place,
+            None => self.join_for(count)?,
         };
         let granted = match &self.side {
-            Side::Local(queue) => queue.poll_grant(ticket, inspects)?.then_some(Grant {
-                ticket: Some(ticket),
-                cargo: None,
-            }),
+            Side::Local(queue) => {
+                let ticket = Some(place.ticket);
+                let is_granted = queue.poll_grant(place.ticket, inspects)?;
+                is_granted.then_some(Grant {
+                    ticket,
+                    cargo: None,
+                })
+            }
             Side::Remote(client) => client.poll()?.map(Grant::from),
         };
         if granted.is_none() {
-            first.set(First::Waits { count, ticket });
+            self.pending.place.set(Some(place));
         }
         Ok(granted)
     }
 
-    fn join_for(&self, count: u32) -> Result<u64, Stop> {
-        match &self.side {
+    fn join_for(&self, count: u32) -> Result<Place, Stop> {
+        let ticket = match &self.side {
             Side::Local(queue) => {
                 queue.check()?;
-                Ok(queue.join(queue.memory.me(), count))
+                queue.join(self.me(), count)
             }
             Side::Remote(client) => {
                 self.wanted.set(count);
                 client.ask_for(count);
-                Ok(0)
+                0
             }
-        }
+        };
+        Ok(Place { count, ticket })
     }
 
     /// Takes the future with this number out of the line. If it was the first one, it leaves the queue,
     /// and its permits are given back if they have been granted.
     fn withdraw(&self, number: u64) {
         if self.pending.is_first(number) {
-            self.withdraw_first();
+            self.leave_place();
         }
         self.pending.remove(number);
     }
 
-    fn withdraw_first(&self) {
-        match (self.pending.first.take(), &self.side) {
-            (First::Outside, _) => {}
-            (First::Waits { count, ticket }, Side::Local(queue)) => {
+    /// Leaves the queue, as the first future. It joins again if it is polled. If it has been granted its
+    /// permits, they are given back.
+    #[cold]
+    fn leave_place(&self) {
+        let Some(Place { count, ticket }) = self.pending.place.take() else {
+            return;
+        };
+        match &self.side {
+            Side::Local(queue) => {
                 if queue.withdraw(ticket) {
-                    queue.release(queue.memory.me(), count);
+                    queue.release(self.me(), count);
                 }
             }
-            (First::Waits { count, .. }, Side::Remote(client)) => {
-                client.abandon(count, self.held());
-            }
-            (First::Granted(count, _), Side::Local(queue)) => {
-                queue.release(queue.memory.me(), count);
-            }
-            // A queue with bytes has no futures beside other calls.
-            (First::Granted(count, _), Side::Remote(client)) => client.release(count, None),
+            Side::Remote(client) => client.abandon(count, self.held()),
         }
     }
 
-    /// Takes the first future out of the queue for another call of this rank, which needs the place. It
-    /// joins again when it is polled next. If its permits have been granted, they are kept for it.
+    /// Takes the first future out of the queue for another call of this rank, which needs the place.
     #[inline]
     pub(super) fn suspend_futures(&self) {
         if self.pending.is_any() {
-            self.suspend_first();
+            self.leave_place();
         }
-    }
-
-    #[cold]
-    fn suspend_first(&self) {
-        let first = &self.pending.first;
-        let next = match (first.take(), &self.side) {
-            (First::Waits { count, ticket }, Side::Local(queue)) => {
-                let grant = Grant {
-                    ticket: Some(ticket),
-                    cargo: None,
-                };
-                match queue.withdraw(ticket) {
-                    true => First::Granted(count, grant),
-                    false => First::Outside,
-                }
-            }
-            (First::Waits { count, .. }, Side::Remote(client)) => match client.poll() {
-                Ok(Some(granted)) => First::Granted(count, granted.into()),
-                _ => {
-                    client.abandon(count, self.held());
-                    First::Outside
-                }
-            },
-            (first, _) => first,
-        };
-        first.set(next);
     }
 
     /// Ends the waits of leaked futures. None is alive.
     #[cold]
     pub(super) fn withdraw_leaked(&self) {
-        self.withdraw_first();
+        self.leave_place();
         self.pending.clear();
     }
 }

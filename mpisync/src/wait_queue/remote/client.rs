@@ -10,15 +10,12 @@ use crate::wait_queue::remote::kept::{KeptPermits, KeptServer};
 use crate::wait_queue::remote::messages::{Manner, WaitAnswer, WaitQuestion};
 use crate::wait_queue::remote::server::WaitServer;
 use serde_bytes::ByteBuf;
-use std::cell::Cell;
 use std::panic::Location;
 
 /// A wait queue on another node.
 pub(crate) struct WaitClient {
     remote: Remote<WaitQuestion, WaitAnswer>,
     kept: KeptPermits,
-    /// The request of [`ask_for`](Self::ask_for), until its outcome is known.
-    asked: Cell<Option<u32>>,
 }
 
 /// What a rank has got.
@@ -49,7 +46,6 @@ impl WaitClient {
         Some(WaitClient {
             remote,
             kept: KeptPermits::new(block),
-            asked: Cell::new(None),
         })
     }
 
@@ -133,7 +129,7 @@ impl WaitClient {
     pub(crate) fn ask_for(&self, count: u32) {
         let manner = Manner::Wait;
         let question = WaitQuestion::Join { count, manner };
-        self.asked.set(Some(self.remote.request_and_keep(question)));
+        self.remote.request_and_keep(question);
     }
 
     /// What was asked for, if it has been granted. Does not wait.
@@ -141,22 +137,20 @@ impl WaitClient {
     /// # Errors
     /// If it cannot be granted. This rank has left the line.
     pub(crate) fn poll(&self) -> Result<Option<Granted>, Stop> {
-        let outcome = match self.remote.take_reply() {
+        let outcome = match self.remote.take_kept() {
             Some(WaitAnswer::Granted { ticket, cargo }) => Ok(Some(Granted::new(ticket, cargo))),
             Some(WaitAnswer::Broken { rank }) => Err(Stop::RankDied(rank)),
             Some(WaitAnswer::Ended { rank }) => Err(Stop::RankEnded(rank)),
             _ => return Ok(None),
         };
-        self.asked.set(None);
-        self.remote.discard_replies();
+        self.remote.discard_kept();
         outcome
     }
 
     /// Leaves the line, or gives back what was asked for if it has been granted. This rank `held` so
     /// many permits before. Does not wait.
     pub(crate) fn abandon(&self, count: u32, held: u32) {
-        if let Some(request) = self.asked.take() {
-            self.remote.discard_replies();
+        if let Some(request) = self.remote.discard_kept() {
             self.remote.notify(WaitQuestion::Abandon {
                 request,
                 count,

@@ -1,39 +1,10 @@
 //! Fenced calls and tasks as futures, with threads as ranks.
 
-#![cfg(not(loom))]
-
+use crate::polling::{LIMIT, poll_once, ranks, within};
 use futures::executor::block_on;
-use mpisync::ThreadRanks;
 use mpisync::prelude::*;
-use std::pin::Pin;
 use std::sync::Barrier as ThreadBarrier;
-use std::task::{Context, Poll, Waker};
-use std::thread;
-use std::time::Duration;
-
-fn ranks(size: usize) -> ThreadRanks {
-    WindowController::threads(size).expect("a valid number")
-}
-
-const LIMIT: Duration = Duration::from_secs(60);
-
-/// A test that has not ended by then ends the process.
-fn within(limit: Duration, test: impl FnOnce()) {
-    let (done, is_done) = std::sync::mpsc::channel::<()>();
-    thread::spawn(move || {
-        if is_done.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("the test hangs");
-            std::process::abort();
-        }
-    });
-    test();
-    drop(done);
-}
-
-/// Polls a future once, for nobody.
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
-    Pin::new(future).poll(&mut Context::from_waker(Waker::noop()))
-}
+use std::task::Poll;
 
 /// The value of `writer`, as a future or as a call.
 async fn share(ctrl: &mut WindowController, writer: i32, value: Vec<u8>, waits: bool) -> Vec<u8> {
