@@ -3,6 +3,7 @@
 use crate::net::envelope::{Address, To};
 use crate::net::{Client, Message, Network, Piece, Service};
 use crate::shm::block::Block;
+use crate::shm::buffer::Buffer;
 use crate::shm::copy::CopyBytes;
 use std::cell::Cell;
 use std::ops::Range;
@@ -105,6 +106,13 @@ impl Port {
     pub(crate) fn send(&self, node: u32, message: &impl Message) {
         let leader = self.net.topology().leader(node);
         self.net.send(leader, self.to_service(message));
+    }
+
+    /// Sends a message, and behind it the bytes of `tail`, to the service on a node; does not wait.
+    pub(crate) fn send_with_tail(&self, node: u32, message: &impl Message, mut tail: Buffer) {
+        let leader = self.net.topology().leader(node);
+        tail.prepend(&self.to_service(message));
+        self.net.send(leader, tail);
     }
 
     /// Sends a message to the services on all other nodes; does not wait.

@@ -18,6 +18,7 @@ mod network;
 mod network;
 mod requests;
 mod service;
+mod tail;
 
 pub(crate) use crate::net::acknowledgements::{Acknowledged, Acknowledgements};
 use crate::net::envelope::{Envelope, To};
@@ -25,6 +26,8 @@ pub(crate) use crate::net::link::{Link, Port};
 pub(crate) use crate::net::network::{Network, Piece, mpi_has_ended};
 pub(crate) use crate::net::requests::{Remote, Request};
 pub(crate) use crate::net::service::{Client, Message, Progress, Service};
+pub(crate) use crate::net::tail::Tail;
+use crate::shm::buffer::Buffer;
 
 impl Network {
     /// This rank.
@@ -48,7 +51,7 @@ impl Network {
         }
     }
 
-    fn send_to_leader(&self, node: u32, bytes: Vec<u8>) {
+    fn send_to_leader(&self, node: u32, bytes: impl Into<Buffer>) {
         self.send(self.topology().leader(node), bytes);
     }
 

@@ -1,5 +1,6 @@
 //! How an object handles messages.
 
+use crate::net::tail::Tail;
 use crate::shm::waiting::want::{Kept, Tally, Wanted};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -18,8 +19,9 @@ pub(crate) trait Message: Serialize {
 pub(crate) trait Service: Send + 'static {
     type Message: DeserializeOwned;
 
-    /// Handles a message from `from`. [`go_on`](Self::go_on) follows.
-    fn receive(&mut self, from: u32, message: Self::Message);
+    /// Handles a message from `from`, and the bytes that it has appended to the message.
+    /// [`go_on`](Self::go_on) follows.
+    fn receive(&mut self, from: u32, message: Self::Message, tail: Tail<'_>);
 
     /// Whether a rank of this node has called for this service. [`go_on`](Self::go_on) follows
     /// then.
@@ -79,7 +81,7 @@ pub(crate) trait Client: Send + Sync + 'static {
 
 /// A [`Service`] with any message type.
 pub(super) trait ErasedService: Send {
-    fn receive(&mut self, from: u32, message: &[u8]);
+    fn receive(&mut self, from: u32, message: Tail<'_>);
     fn is_called(&self) -> bool;
     fn go_on(&mut self) -> Progress;
     fn inspect(&mut self);
@@ -88,8 +90,11 @@ pub(super) trait ErasedService: Send {
 }
 
 impl<S: Service> ErasedService for S {
-    fn receive(&mut self, from: u32, message: &[u8]) {
-        Service::receive(self, from, decode(message));
+    fn receive(&mut self, from: u32, mut message: Tail<'_>) {
+        let (decoded, rest) = postcard::take_from_bytes(message.bytes()).expect(SAME);
+        let length = message.bytes().len() - rest.len();
+        message.skip(length);
+        Service::receive(self, from, decoded, message);
     }
 
     fn is_called(&self) -> bool {
@@ -125,5 +130,8 @@ impl<C: Client> ErasedClient for C {
 }
 
 fn decode<M: DeserializeOwned>(message: &[u8]) -> M {
-    postcard::from_bytes(message).expect("as it was sent by the same program")
+    postcard::from_bytes(message).expect(SAME)
 }
+
+/// Why a message can be decoded.
+const SAME: &str = "as it was sent by the same program";

@@ -3,6 +3,7 @@
 use crate::net::envelope::Address;
 use crate::net::service::{ErasedClient, ErasedService};
 use crate::shm::block::Block;
+use crate::shm::buffer::Buffer;
 use crate::shm::copy::CopyBytes;
 use crate::shm::domain::Domain;
 use crate::shm::topology::Topology;
@@ -39,7 +40,7 @@ impl Network {
         match *self {}
     }
 
-    pub(super) fn send(&self, _rank: u32, _bytes: Vec<u8>) {
+    pub(super) fn send(&self, _rank: u32, _bytes: impl Into<Buffer>) {
         match *self {}
     }
 

@@ -6,6 +6,7 @@ pub(crate) mod absence;
 pub(crate) mod arrival;
 pub(crate) mod atomic;
 pub(crate) mod block;
+pub(crate) mod buffer;
 pub(crate) mod cells;
 pub(crate) mod clock;
 pub(crate) mod copy;

@@ -6,7 +6,7 @@ use crate::batch::directory::Again;
 use crate::batch::table::layout::{SharedTable, TableMemory, TaskStatus};
 use crate::batch::table::{Counts, TableLimits, Taken, TaskTable};
 use crate::error::LockError;
-use crate::net::{Message, Port, Remote, Request, Service};
+use crate::net::{Message, Port, Remote, Request, Service, Tail};
 use crate::object::Object;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -253,7 +253,7 @@ struct TableServer {
 impl Service for TableServer {
     type Message = Request<Question>;
 
-    fn receive(&mut self, from: u32, request: Request<Question>) {
+    fn receive(&mut self, from: u32, request: Request<Question>, _: Tail<'_>) {
         let answer = self.table.answer(from as usize, request.question);
         if let Some(number) = request.number {
             self.port.reply(from, number, answer);

@@ -142,7 +142,7 @@ impl Coordinator {
     pub(crate) fn receive(&mut self, node: usize, report: Report) {
         let account = &mut self.nodes[node];
         account.credits -= report.puts.len() as u64 + report.unused;
-        for message in report.puts {
+        for message in report.puts.into_messages() {
             self.store.insert(self.next, message);
             self.next += 1;
         }
@@ -152,7 +152,7 @@ impl Coordinator {
         let in_flight = account.sent - report.status.received;
         let end = account.outstanding.len() - in_flight as usize;
         let numbers = account.outstanding.drain(end - report.back.len()..end);
-        self.store.extend(numbers.zip(report.back));
+        self.store.extend(numbers.zip(report.back.into_messages()));
         if report.returned_credits {
             account.recalls_credits = false;
         }

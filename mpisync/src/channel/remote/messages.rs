@@ -1,20 +1,21 @@
 //! The messages between the nodes of a channel and its coordinator.
 
+use crate::channel::remote::gathered::Gathered;
+pub(crate) use bytes::Bytes;
 use serde::{Deserialize, Serialize};
-
-/// The bytes of a message of any type.
-pub(crate) type Bytes = serde_bytes::ByteBuf;
 
 /// A message from a node's server to the coordinator.
 #[derive(Clone, Default, Debug, Serialize, Deserialize)]
 pub(crate) struct Report {
     /// Messages that were put.
-    pub(crate) puts: Vec<Bytes>,
+    #[serde(skip)]
+    pub(crate) puts: Gathered,
     /// The number of credits that will not be used.
     pub(crate) unused: u64,
     /// Messages that the node returns because no rank of it waits for them: the last ones it
     /// received.
-    pub(crate) back: Vec<Bytes>,
+    #[serde(skip)]
+    pub(crate) back: Gathered,
     /// Whether this report answers a recall of credits, or of messages, with all that no rank waits
     /// for.
     pub(crate) returned_credits: bool,
@@ -95,6 +96,7 @@ impl Demand {
 #[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub(crate) struct Grant {
     pub(crate) credits: u64,
+    #[serde(skip)]
     pub(crate) messages: Vec<Bytes>,
     /// The last answered question of the node's ranks, if there is a newly answered one. Everything
     /// available for these ranks is in this grant or earlier ones.
@@ -111,23 +113,4 @@ pub(crate) struct Grant {
     pub(crate) recall_messages: bool,
     /// All ranks of all nodes have closed both ends.
     pub(crate) forget: bool,
-}
-
-impl Report {
-    /// The approximate size in bytes of the encoded report.
-    pub(crate) fn size(&self) -> usize {
-        size(&self.puts) + size(&self.back)
-    }
-}
-
-impl Grant {
-    /// The approximate size in bytes of the encoded grant.
-    pub(crate) fn size(&self) -> usize {
-        size(&self.messages)
-    }
-}
-
-fn size(messages: &[Bytes]) -> usize {
-    // Each message is preceded by its length.
-    messages.iter().map(|message| message.len() + 5).sum()
 }

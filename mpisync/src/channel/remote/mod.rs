@@ -21,6 +21,7 @@
 //!   until it is sent something, so its report stays valid if nothing has been sent to it since.
 
 mod coordinator;
+mod gathered;
 mod messages;
 mod proxy;
 mod quiet;

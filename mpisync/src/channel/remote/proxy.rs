@@ -1,5 +1,6 @@
 //! The proxy of a channel on one of its nodes: the server's side of the node's two queues.
 
+use crate::channel::remote::gathered::Gathered;
 use crate::channel::remote::messages::{Bytes, Demand, Grant, NodeStatus, Report};
 use crate::channel::ring::layout::{
     NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, SlotState, WAITING,
@@ -17,8 +18,9 @@ use std::time::{Duration, Instant};
 const REPORT_DELAY: Duration = Duration::from_micros(50);
 /// How long messages and credits are kept for waiting futures, which notice them only when polled.
 const KEPT_FOR_FUTURES: Duration = LONGEST_SLEEP.saturating_mul(3);
-/// The largest number of bytes of messages in a report, not counting the last message.
-const MAX_REPORT_BYTES: usize = 64 << 10;
+/// The largest number of bytes of messages in a report with several: with its header, MPIs send it
+/// without asking the receiver.
+const MAX_REPORT_BYTES: usize = 60 << 10;
 
 /// A node's part of a channel, for the node's server.
 pub(crate) struct NodeProxy {
@@ -223,15 +225,18 @@ impl NodeProxy {
         let shape = self.shape();
         let head = &self.puts.memory.words().head.0;
         let mut bytes = 0;
-        while bytes <= MAX_REPORT_BYTES {
+        loop {
             // Only the server stores the head.
             let position = Position(head.load(Ordering::Relaxed));
             if self.puts.is(position, SlotState::Full) {
                 // SAFETY: the slot holds a message, and only the server opens the slot again.
                 let message = unsafe { self.puts.memory.bytes_of(shape.index(position)) };
                 bytes += message.len();
+                if bytes > MAX_REPORT_BYTES && !report.puts.is_empty() {
+                    return true;
+                }
                 self.put += 1;
-                report.puts.push(Bytes::from(message));
+                report.puts.push(message);
             } else if self.puts.is(position, SlotState::Void) {
                 report.unused += 1;
             } else {
@@ -240,7 +245,6 @@ impl NodeProxy {
             // Includes release: the message has been read.
             head.store(shape.next(position).0, Ordering::SeqCst);
         }
-        true
     }
 
     /// Withdraws the credits that no rank waits for, by making their slots void.
@@ -256,14 +260,14 @@ impl NodeProxy {
     }
 
     /// Returns the last messages that no rank waits for.
-    fn return_messages(&mut self, back: &mut Vec<Bytes>) {
+    fn return_messages(&mut self, back: &mut Gathered) {
         let mut messages = VecDeque::new();
         while let Some(mut taking) = self.takes.try_take(usize::MAX) {
             self.withdrawn += taking.left() as u64;
             while let Some(index) = taking.index() {
                 // SAFETY: the message belongs to the server until it frees the slot.
                 let message = unsafe { self.takes.memory.bytes_of(index) };
-                messages.push_back(Bytes::from(message));
+                messages.push_back(Bytes::copy_from_slice(message));
                 taking.free();
             }
         }
@@ -275,7 +279,10 @@ impl NodeProxy {
             self.kept(&Self::waiters(&self.takes, NO_NUMBER))
         };
         messages.append(&mut self.undelivered);
-        *back = messages.split_off(messages.len().min(kept as usize)).into();
+        *back = messages
+            .split_off(messages.len().min(kept as usize))
+            .into_iter()
+            .collect();
         // The kept messages are delivered again, as if they had just arrived.
         self.undelivered = messages;
         self.deliver();

@@ -1,28 +1,31 @@
 //! A channel's part of a node's server: the node's proxy and, on the coordinator's node, the
 //! coordinator.
 
+use crate::channel::remote::gathered::{Gathered, Lengths};
 use crate::channel::remote::{Coordinator, Grant, NodeProxy, Report};
-use crate::net::{Message, Port, Progress, Service};
+use crate::net::{Message, Port, Progress, Service, Tail};
+use crate::shm::buffer::Buffer;
 use crate::shm::waiting::want::{Kept, Tally, Wanted};
 use serde::{Deserialize, Serialize};
 
-/// A message of a channel between nodes.
+/// A message of a channel between nodes. The messages that ranks have put are its tail.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) enum ChannelMessage {
-    /// To the coordinator: the report of a node.
-    Report(Box<Report>),
+    /// To the coordinator: the report of a node. Its tail has the messages that were put, then those
+    /// that the node returns.
+    Report {
+        report: Box<Report>,
+        puts: Lengths,
+        back: Lengths,
+    },
     /// From the coordinator: a grant for the node.
-    Grant(Box<Grant>),
+    Grant {
+        grant: Box<Grant>,
+        messages: Lengths,
+    },
 }
 
-impl Message for ChannelMessage {
-    fn size(&self) -> usize {
-        match self {
-            ChannelMessage::Report(report) => report.size(),
-            ChannelMessage::Grant(grant) => grant.size(),
-        }
-    }
-}
+impl Message for ChannelMessage {}
 
 /// The server of a channel on one node.
 pub(crate) struct ChannelServer {
@@ -63,23 +66,57 @@ impl ChannelServer {
             if node == self.port.net().node() as usize {
                 self.proxy.receive(grant);
             } else {
-                let grant = ChannelMessage::Grant(Box::new(grant));
-                self.port.send(node as u32, &grant);
+                send_grant(&self.port, node as u32, grant);
             }
         }
     }
 }
 
+fn send_report(port: &Port, home: u32, mut report: Report) {
+    let (puts, mut tail) = std::mem::take(&mut report.puts).into_parts();
+    let (back, returned) = std::mem::take(&mut report.back).into_parts();
+    tail.append(&returned);
+    let message = ChannelMessage::Report {
+        report: Box::new(report),
+        puts,
+        back,
+    };
+    port.send_with_tail(home, &message, tail);
+}
+
+fn send_grant(port: &Port, node: u32, mut grant: Grant) {
+    let messages: Gathered = std::mem::take(&mut grant.messages).into_iter().collect();
+    let (messages, tail) = messages.into_parts();
+    let message = ChannelMessage::Grant {
+        grant: Box::new(grant),
+        messages,
+    };
+    port.send_with_tail(node, &message, tail);
+}
+
 impl Service for ChannelServer {
     type Message = ChannelMessage;
 
-    fn receive(&mut self, from: u32, message: ChannelMessage) {
+    fn receive(&mut self, from: u32, message: ChannelMessage, tail: Tail<'_>) {
+        let bytes = tail.into_buffer();
         match message {
-            ChannelMessage::Report(report) => {
+            ChannelMessage::Report {
+                mut report,
+                puts,
+                back,
+            } => {
+                let returned = Buffer::from(bytes[puts.total()..].to_vec());
+                report.back = Gathered::from_parts(back, returned);
+                report.puts = Gathered::from_parts(puts, bytes);
                 let node = self.port.net().topology().node_of(from);
                 self.receive_report(node, *report);
             }
-            ChannelMessage::Grant(grant) => {
+            ChannelMessage::Grant {
+                mut grant,
+                messages,
+            } => {
+                let messages = Gathered::from_parts(messages, bytes);
+                grant.messages = messages.into_messages().collect();
                 self.is_over |= grant.forget;
                 self.proxy.receive(*grant);
             }
@@ -108,8 +145,7 @@ impl Service for ChannelServer {
                 }
             }
             Some(report) => {
-                let report = ChannelMessage::Report(Box::new(report));
-                self.port.send(self.home, &report);
+                send_report(&self.port, self.home, report);
                 progress
             }
         }

@@ -330,8 +330,8 @@ impl Slots<Opaque> {
     /// The message of a slot.
     ///
     /// # Safety
-    /// The slot is full, and no rank frees it before this returns.
-    pub(crate) unsafe fn bytes_of(&self, index: usize) -> Vec<u8> {
+    /// The slot is full, and no rank frees it while the result is in use.
+    pub(crate) unsafe fn bytes_of(&self, index: usize) -> &[u8] {
         let MessageLayout {
             align,
             bytes,
@@ -346,7 +346,7 @@ impl Slots<Opaque> {
         });
         // SAFETY: the message has at least this many bytes, and no rank changes them, as the caller
         // promises.
-        unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) }.to_vec()
+        unsafe { std::slice::from_raw_parts(self.bytes(index).as_ptr(), length) }
     }
 
     /// Stores the message of a slot.

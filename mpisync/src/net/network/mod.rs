@@ -13,10 +13,12 @@ use crate::net::network::hosts::Hosts;
 use crate::net::network::search::Searches;
 use crate::net::network::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
+use crate::net::tail::Tail;
 use crate::rsmpi::{Carrier, Context, Handler, Unsent};
 pub(crate) use crate::rsmpi::{Piece, is_finalized as mpi_has_ended};
 use crate::shm::absence::Absence;
 use crate::shm::block::Block;
+use crate::shm::buffer::Buffer;
 use crate::shm::copy::CopyBytes;
 use crate::shm::domain::{Domain, Outside};
 use crate::shm::lock;
@@ -120,12 +122,12 @@ impl Network {
 
     /// Sends a message to a rank; does not wait. Sends nothing to a leader that has died, because MPI
     /// might wait for it.
-    pub(super) fn send(&self, rank: u32, bytes: Vec<u8>) {
+    pub(super) fn send(&self, rank: u32, bytes: impl Into<Buffer>) {
         if self.is_dead_leader(rank) {
             return;
         }
         let (carrier, all) = (self.carrier(), self.context.all());
-        let sent = carrier.send(all, rank, bytes, &|| self.is_on_lost_host(rank));
+        let sent = carrier.send(all, rank, bytes.into(), &|| self.is_on_lost_host(rank));
         sent.unwrap_or_else(|unsent| self.note_unsent(unsent));
     }
 
@@ -203,7 +205,8 @@ impl Network {
             })
     }
 
-    /// Records that MPI has failed to send to a rank. MPI may notice a death before mpisync does.
+    /// Records that MPI has failed to send to a rank, or to receive from it. MPI may notice a death
+    /// before mpisync does.
     #[cold]
     fn note_unsent(&self, unsent: Unsent) {
         lock(&self.unsent).push((unsent, Instant::now()));
@@ -226,7 +229,7 @@ impl Network {
             unsent.iter().find(|(_, since)| since.elapsed() > UNSENT)
         {
             let here = self.rank();
-            panic!("rank {here} cannot send to rank {rank}: {error}");
+            panic!("rank {here} cannot exchange messages with rank {rank}: {error}");
         }
     }
 
@@ -257,8 +260,9 @@ impl Network {
     }
 
     /// Returns whether more may follow soon.
-    fn handle(&self, bytes: &[u8]) -> bool {
+    fn handle(&self, bytes: &mut Vec<u8>) -> bool {
         let (Envelope { from, to }, message) = Envelope::open(bytes);
+        let start = bytes.len() - message.len();
         self.hosts.hear(from);
         let is_beat = matches!(to, To::Beat);
         match to {
@@ -269,7 +273,10 @@ impl Network {
                     client.receive(from, message);
                 }
             }
-            To::Service(address) => self.act(|server| server.receive(address, from, message)),
+            To::Service(address) => {
+                let message = Tail::new(bytes, start);
+                self.act(|server| server.receive(address, from, message));
+            }
             To::Dropped { object } => self.act(|server| server.count_drop(self, object)),
             To::Forget { object } => self.act(|server| server.forget(object)),
             To::Announcements {
@@ -409,7 +416,7 @@ impl Network {
         }
         let (carrier, all) = (self.carrier(), self.context.all());
         let give_up = || self.is_on_lost_host(rank);
-        let sent = carrier.send_piece(all, rank, message, bytes, place, &give_up);
+        let sent = carrier.send_piece(all, rank, message.into(), bytes, place, &give_up);
         sent.unwrap_or_else(|unsent| {
             self.note_unsent(unsent);
             Piece::to_the_dead(rank)
@@ -423,7 +430,7 @@ impl Network {
 }
 
 impl Handler for Arc<Network> {
-    fn receive(&self, bytes: &[u8]) -> bool {
+    fn receive(&self, bytes: &mut Vec<u8>) -> bool {
         self.handle(bytes)
     }
 

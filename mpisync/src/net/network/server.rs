@@ -3,6 +3,7 @@
 use crate::net::envelope::{Address, To};
 use crate::net::network::Network;
 use crate::net::service::{ErasedService, Progress};
+use crate::net::tail::Tail;
 use crate::shm::block::Block;
 use crate::shm::waiting::want::{Kept, Tally, Wanted};
 use std::collections::{BTreeMap, BTreeSet};
@@ -66,7 +67,7 @@ impl Server {
         object.parts.get_mut(&address.part)
     }
 
-    pub(super) fn receive(&mut self, address: Address, from: u32, message: &[u8]) {
+    pub(super) fn receive(&mut self, address: Address, from: u32, message: Tail<'_>) {
         // None if all ranks of all nodes have dropped the object.
         if let Some(service) = self.service(address) {
             service.receive(from, message);

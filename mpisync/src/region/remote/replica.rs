@@ -3,7 +3,7 @@
 //! Several ranks may send changes of disjoint parts at the same time. Each change is applied and
 //! acknowledged by itself, so their messages may come in any order between each other.
 
-use crate::net::{Acknowledged, Network, Piece, Port, Progress, Service};
+use crate::net::{Acknowledged, Network, Piece, Port, Progress, Service, Tail};
 use crate::region::remote::{Change, Part, ReplicaMessage};
 use crate::rwlock::global::site::Asker;
 use crate::rwlock::global::tree::Node;
@@ -211,7 +211,7 @@ fn rank_of(net: &Network, asker: Asker) -> u32 {
 impl Service for Replica {
     type Message = ReplicaMessage;
 
-    fn receive(&mut self, _from: u32, message: ReplicaMessage) {
+    fn receive(&mut self, _from: u32, message: ReplicaMessage, _: Tail<'_>) {
         match message {
             ReplicaMessage::Change(change) => self.receive_change(*change),
             ReplicaMessage::Changed { writer, number } => self.count_answer(writer, number),

@@ -1,19 +1,19 @@
 //! Transport by MPI messages.
 
 use crate::error::CreateError;
-use crate::rsmpi::carrier::OwnComm;
+use crate::rsmpi::carrier::incoming::Inbox;
 use crate::rsmpi::carrier::pending::{PATIENCE, Pending, Sends};
-use crate::rsmpi::comm::{SUCCESS, check};
+use crate::rsmpi::carrier::{Handle, OwnComm, Unsent};
+use crate::shm::buffer::Buffer;
 use crate::shm::lock;
 use mpi::ffi;
 use std::ffi::{c_int, c_void};
-use std::mem::MaybeUninit;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 /// All messages of mpisync have this tag.
-const TAG: c_int = 77;
+pub(super) const TAG: c_int = 77;
 
 /// How many bytes may be in flight to one receiver from a rank that does not poll: no more than the
 /// buffers of a connection hold without progress on either side.
@@ -24,7 +24,7 @@ const HEADER: usize = 100;
 /// The messages of a rank.
 pub(super) struct Messages {
     /// The messages that MPI has not sent yet.
-    outbox: Mutex<Sends<Vec<u8>>>,
+    outbox: Mutex<Sends<Buffer>>,
     /// How many bytes have been sent to each rank since its last acknowledgement; None if a
     /// progress thread lets MPI make progress on all sends.
     ///
@@ -32,8 +32,7 @@ pub(super) struct Messages {
     /// rank, which establishes the connection, and messages that exceed the buffers of the
     /// connection.
     unanswered: Option<Vec<AtomicUsize>>,
-    /// The last message received.
-    received: Mutex<Vec<u8>>,
+    inbox: Mutex<Inbox>,
 }
 
 /// Begins a send. If it `is_answered`, it is complete only after the receiver has begun to receive
@@ -41,9 +40,9 @@ pub(super) struct Messages {
 fn start(
     comm: &OwnComm,
     rank: u32,
-    bytes: Vec<u8>,
+    bytes: Buffer,
     is_answered: bool,
-) -> Result<Pending<Vec<u8>>, CreateError> {
+) -> Result<Pending<Buffer>, CreateError> {
     let count = c_int::try_from(bytes.len()).expect("a message of less than 2 GiB");
     let (rank, comm) = (rank as c_int, comm.raw());
     if is_answered {
@@ -68,7 +67,7 @@ impl Messages {
         let connecting = || AtomicUsize::new(CREDIT);
         Messages {
             outbox: Mutex::default(),
-            received: Mutex::default(),
+            inbox: Mutex::default(),
             unanswered: (!has_thread).then(|| (0..ranks).map(|_| connecting()).collect()),
         }
     }
@@ -79,7 +78,7 @@ impl Messages {
         &self,
         comm: &OwnComm,
         rank: u32,
-        bytes: Vec<u8>,
+        bytes: Buffer,
         give_up: &dyn Fn() -> bool,
     ) -> Result<(), CreateError> {
         let Some(unanswered) = &self.unanswered else {
@@ -113,59 +112,13 @@ impl Messages {
         outbox.count(counts)
     }
 
-    /// Passes the messages that have arrived to `handle`.
-    pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) {
+    /// Passes the messages that have arrived to `handle`. Returns whether one is arriving.
+    pub(super) fn poll(&self, comm: &OwnComm, handle: Handle<'_>) -> Result<bool, Unsent> {
         if let Ok(mut outbox) = self.outbox.try_lock() {
             outbox.forget_sent();
         }
-        let mut bytes = lock(&self.received);
-        while receive(comm, &mut bytes) {
-            handle(&bytes);
-        }
+        let mut inbox = lock(&self.inbox);
+        inbox.receive(comm, handle)?;
+        Ok(inbox.is_receiving())
     }
-}
-
-/// Receives the next message. Returns whether there was one.
-///
-/// # Panics
-/// If MPI has a message and fails to receive it: a rank would wait for its effect forever.
-fn receive(comm: &OwnComm, bytes: &mut Vec<u8>) -> bool {
-    let mut found: c_int = 0;
-    // SAFETY: a constant of MPI.
-    let mut message = unsafe { ffi::RSMPI_MESSAGE_NULL };
-    let mut status = MaybeUninit::uninit();
-    // SAFETY: a matched probe of a valid communicator, so that no other thread can receive this
-    // message; the results go to live variables.
-    let code = unsafe {
-        ffi::MPI_Improbe(
-            ffi::RSMPI_ANY_SOURCE,
-            TAG,
-            comm.raw(),
-            &mut found,
-            &mut message,
-            status.as_mut_ptr(),
-        )
-    };
-    if code != SUCCESS || found == 0 {
-        // An MPI that detects the death of a rank may report it here; the messages of the others
-        // still arrive.
-        return false;
-    }
-    let mut length: c_int = 0;
-    // SAFETY: MPI has set the status, for it has found a message.
-    let code = unsafe { ffi::MPI_Get_count(status.as_ptr(), ffi::RSMPI_UINT8_T, &mut length) };
-    check("MPI_Get_count", code).unwrap_or_else(|error| panic!("a message is lost: {error}"));
-    bytes.resize(usize::try_from(length).expect("a message of bytes"), 0);
-    // SAFETY: the message was found and nobody else receives it; the buffer is as long as it is.
-    let code = unsafe {
-        ffi::MPI_Mrecv(
-            bytes.as_mut_ptr().cast::<c_void>(),
-            length,
-            ffi::RSMPI_UINT8_T,
-            &mut message,
-            ffi::RSMPI_STATUS_IGNORE,
-        )
-    };
-    check("MPI_Mrecv", code).unwrap_or_else(|error| panic!("a message is lost: {error}"));
-    true
 }

@@ -1,6 +1,7 @@
 //! The transport of messages between the ranks of a communicator: sends that do not wait, and
 //! polls.
 
+mod incoming;
 mod messages;
 mod pending;
 mod pieces;
@@ -12,6 +13,7 @@ use crate::rsmpi::carrier::messages::Messages;
 pub(crate) use crate::rsmpi::carrier::pieces::Piece;
 use crate::rsmpi::carrier::windows::Windows;
 use crate::rsmpi::comm::OwnComm;
+use crate::shm::buffer::Buffer;
 use crate::shm::lock;
 use crate::shm::topology::Topology;
 use crate::transport::Transport;
@@ -21,8 +23,8 @@ use std::sync::{Mutex, OnceLock, TryLockError};
 
 /// The receiver of messages.
 pub(crate) trait Handler: Send + Sync {
-    /// Handles a message. Returns whether more may follow soon.
-    fn receive(&self, bytes: &[u8]) -> bool;
+    /// Handles a message, and may keep its memory. Returns whether more may follow soon.
+    fn receive(&self, bytes: &mut Vec<u8>) -> bool;
 
     /// Continues unfinished work. Returns whether there is more.
     fn tend(&self) -> bool;
@@ -32,7 +34,7 @@ pub(crate) trait Handler: Send + Sync {
 pub(crate) struct Carrier {
     way: Way,
     /// The messages of this rank to itself, in the order in which they were sent.
-    own: Mutex<VecDeque<Vec<u8>>>,
+    own: Mutex<VecDeque<Buffer>>,
     /// Called by one thread at a time.
     handler: OnceLock<Box<dyn Handler>>,
     polling: Mutex<()>,
@@ -44,11 +46,14 @@ pub(crate) struct Carrier {
     pub(crate) has_thread: bool,
 }
 
-/// A failure of MPI to send to this rank.
+/// A failure of MPI to send to this rank, or to receive from it.
 pub(crate) struct Unsent {
     pub(crate) rank: u32,
     pub(crate) error: CreateError,
 }
+
+/// Handles a message, and may keep its memory.
+type Handle<'a> = &'a mut dyn FnMut(&mut Vec<u8>);
 
 enum Way {
     Messages(Messages),
@@ -128,7 +133,7 @@ impl Carrier {
         &self,
         comm: &OwnComm,
         rank: u32,
-        bytes: Vec<u8>,
+        bytes: Buffer,
         give_up: &dyn Fn() -> bool,
     ) -> Result<(), Unsent> {
         if is_finalized() {
@@ -160,8 +165,8 @@ impl Carrier {
     /// process polls.
     ///
     /// # Errors
-    /// If a waiting message, or a reply, could not be sent. All messages that arrived have been
-    /// handled.
+    /// If a waiting message, or a reply, could not be sent, or a message not received. All messages
+    /// that arrived have been handled.
     pub(crate) fn poll(&self, comm: &OwnComm) -> Result<bool, Unsent> {
         if is_finalized() {
             return Ok(false);
@@ -175,25 +180,26 @@ impl Carrier {
             return Ok(false);
         };
         let mut any = false;
-        let mut receive = |bytes: &[u8]| {
+        let mut receive = |bytes: &mut Vec<u8>| {
             any |= handler.receive(bytes);
         };
-        let mut sent = Ok(());
-        match &self.way {
+        let polled = match &self.way {
             Way::Messages(messages) => messages.poll(comm, &mut receive),
-            Way::Windows(windows) => sent = windows.poll(comm, &mut receive),
-        }
+            Way::Windows(windows) => windows.poll(comm, &mut receive).map(|()| false),
+        };
         while let Some(bytes) = self.next_own() {
-            receive(&bytes);
+            let (mut memory, start) = bytes.into_parts();
+            memory.drain(..start);
+            receive(&mut memory);
         }
         if !self.has_thread {
             any |= handler.tend();
         }
-        sent.map(|()| any)
+        polled.map(|is_receiving| any || is_receiving)
     }
 
     /// Takes the next message of this rank to itself.
-    fn next_own(&self) -> Option<Vec<u8>> {
+    fn next_own(&self) -> Option<Buffer> {
         lock(&self.own).pop_front()
     }
 

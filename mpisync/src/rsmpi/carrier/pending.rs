@@ -44,6 +44,11 @@ impl<D> Pending<D> {
         self.is_complete().unwrap_or(true)
     }
 
+    /// The memory of a complete request.
+    pub(super) fn into_data(self) -> D {
+        self.data
+    }
+
     /// Waits until it is complete.
     pub(super) fn wait(mut self) {
         // SAFETY: a request of MPI.

@@ -3,6 +3,7 @@
 use crate::error::CreateError;
 use crate::rsmpi::carrier::pending::{PATIENCE, Pending};
 use crate::rsmpi::carrier::{Carrier, OwnComm, Unsent};
+use crate::shm::buffer::Buffer;
 use crate::shm::copy::CopyBytes;
 use crate::shm::lock;
 use crate::shm::mapping::Mapping;
@@ -141,7 +142,7 @@ impl Carrier {
         &self,
         comm: &OwnComm,
         rank: u32,
-        message: Vec<u8>,
+        message: Buffer,
         bytes: &CopyBytes,
         place: Range<usize>,
         give_up: &dyn Fn() -> bool,

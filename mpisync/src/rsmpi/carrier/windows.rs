@@ -9,7 +9,7 @@
 
 use crate::error::CreateError;
 use crate::rsmpi::carrier::pending::{PATIENCE, Pending, Sends};
-use crate::rsmpi::carrier::{OwnComm, Unsent};
+use crate::rsmpi::carrier::{Handle, OwnComm, Unsent};
 use crate::rsmpi::comm::check;
 use crate::shm::lock;
 use crate::shm::topology::Topology;
@@ -339,7 +339,7 @@ impl Windows {
     }
 
     /// Passes the messages that have arrived to `handle`, even if this rank cannot send.
-    pub(super) fn poll(&self, comm: &OwnComm, handle: &mut dyn FnMut(&[u8])) -> Result<(), Unsent> {
+    pub(super) fn poll(&self, comm: &OwnComm, handle: Handle<'_>) -> Result<(), Unsent> {
         if self.freed.load(Ordering::Relaxed) {
             return Ok(());
         }
@@ -347,8 +347,8 @@ impl Windows {
         let mut sent = self.push_what_waits();
         let mut inbox = lock(&self.inbox);
         for lane in 0..inbox.len() {
-            while let Some(message) = self.take(&mut inbox[lane], lane, &mut sent) {
-                handle(&message);
+            while let Some(mut message) = self.take(&mut inbox[lane], lane, &mut sent) {
+                handle(&mut message);
             }
         }
         sent

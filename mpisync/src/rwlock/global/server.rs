@@ -1,7 +1,7 @@
 //! The lock's part of a node's server.
 
 use crate::location::Place;
-use crate::net::{Message, Progress, Service};
+use crate::net::{Message, Progress, Service, Tail};
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::global::recovery::{RecoveringServer, ServerMessage};
 use crate::rwlock::memory::{LockMemory, Memory};
@@ -35,7 +35,7 @@ fn local(memory: &LockMemory) -> NodeLock<&LockMemory> {
 impl Service for LockServer {
     type Message = ServerMessage;
 
-    fn receive(&mut self, _from: u32, message: ServerMessage) {
+    fn receive(&mut self, _from: u32, message: ServerMessage, _: Tail<'_>) {
         let site = self.global.at(local(&self.memory));
         self.server.receive(&site, message);
     }

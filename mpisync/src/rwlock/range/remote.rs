@@ -4,7 +4,7 @@
 //! the turn of that node to the group. When the group has no members any more, the home node's server
 //! tells that node's server to release the lock.
 
-use crate::net::{Link, Message, Port, Remote, Request, Service};
+use crate::net::{Link, Message, Port, Remote, Request, Service, Tail};
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
@@ -346,7 +346,12 @@ impl RangeServer {
 impl Service for RangeServer {
     type Message = Request<RangeQuestion>;
 
-    fn receive(&mut self, from: u32, Request { number, question }: Request<RangeQuestion>) {
+    fn receive(
+        &mut self,
+        from: u32,
+        Request { number, question }: Request<RangeQuestion>,
+        _: Tail<'_>,
+    ) {
         match question {
             RangeQuestion::End { opener, dead } => return self.end(opener, dead),
             RangeQuestion::Look { rank } => return self.look(rank, from),

@@ -1,6 +1,6 @@
 //! The service of a mailbox on a node's server.
 
-use crate::net::{Port, Progress, Service};
+use crate::net::{Port, Progress, Service, Tail};
 use crate::share::CallNumber;
 use crate::share::mailbox::MailboxMemory;
 use crate::share::remote::messages::{MailboxMessage, MailboxReply, Reason, Site};
@@ -79,7 +79,7 @@ impl MailboxServer {
 impl Service for MailboxServer {
     type Message = MailboxMessage;
 
-    fn receive(&mut self, from: u32, message: MailboxMessage) {
+    fn receive(&mut self, from: u32, message: MailboxMessage, _: Tail<'_>) {
         match message {
             MailboxMessage::Value(value) => self.receiver.begin(*value),
             MailboxMessage::Piece { call, bytes } => self.receiver.add(call, from, &bytes),

@@ -1,7 +1,7 @@
 //! A barrier that spans nodes.
 
 use super::node::{Dissemination, Signal};
-use crate::net::{Client, Link, Message, Port, Service};
+use crate::net::{Client, Link, Message, Port, Service, Tail};
 use crate::shm::atomic::{AtomicU32, Ordering};
 use crate::shm::block::Block;
 use crate::shm::lock;
@@ -136,7 +136,7 @@ struct BarrierServer {
 impl Service for BarrierServer {
     type Message = BarrierMessage;
 
-    fn receive(&mut self, from: u32, message: BarrierMessage) {
+    fn receive(&mut self, from: u32, message: BarrierMessage, _: Tail<'_>) {
         match message {
             BarrierMessage::Heard { round, phase } => {
                 let send = |signal| send(&self.port, signal);

@@ -1,6 +1,6 @@
 //! A counter for ranks of other nodes. They send requests to the server of the root's node.
 
-use crate::net::{Link, Message, Port, Remote, Request, Service};
+use crate::net::{Link, Message, Port, Remote, Request, Service, Tail};
 use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::sync::counter::memory::Count;
@@ -47,7 +47,7 @@ struct CounterServer {
 impl Service for CounterServer {
     type Message = Request<Take>;
 
-    fn receive(&mut self, from: u32, request: Request<Take>) {
+    fn receive(&mut self, from: u32, request: Request<Take>, _: Tail<'_>) {
         let taken = request.question.from(self.count.word());
         if let Some(number) = request.number {
             self.port.reply(from, number, Counted(taken));

@@ -1,6 +1,6 @@
 //! A latch for ranks of other nodes. They send requests to the server of the root's node.
 
-use crate::net::{Link, Message, Port, Progress, Remote, Request, Service};
+use crate::net::{Link, Message, Port, Progress, Remote, Request, Service, Tail};
 use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
@@ -146,7 +146,7 @@ impl LatchServer {
 impl Service for LatchServer {
     type Message = Request<LatchQuestion>;
 
-    fn receive(&mut self, from: u32, request: Request<LatchQuestion>) {
+    fn receive(&mut self, from: u32, request: Request<LatchQuestion>, _: Tail<'_>) {
         let number = request.number.expect("each question has an answer");
         self.waiting.remove(&from);
         self.latch.set_waits(from, false);

@@ -1,7 +1,7 @@
 //! A turn that spans nodes.
 
 use super::node::Turns;
-use crate::net::{Link, Message, Port, Service};
+use crate::net::{Link, Message, Port, Service, Tail};
 use crate::shm::waiting::want::{Kept, Wanted};
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ struct TurnServer {
 impl Service for TurnServer {
     type Message = TurnMessage;
 
-    fn receive(&mut self, _from: u32, message: TurnMessage) {
+    fn receive(&mut self, _from: u32, message: TurnMessage, _: Tail<'_>) {
         match message {
             TurnMessage::Over { turns } => self.turns.receive(turns),
             TurnMessage::Lost { rank } => {

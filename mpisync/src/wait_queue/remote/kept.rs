@@ -3,7 +3,7 @@
 //! The queue's node learns of a release when the message arrives. These words change before it is sent,
 //! so they tell what a rank has while it waits for something else.
 
-use crate::net::{Request, Service};
+use crate::net::{Request, Service, Tail};
 use crate::shm::block::Block;
 use crate::shm::domain::Domain;
 use crate::shm::mapping::{ALIGN, Mapping, Shareable};
@@ -76,7 +76,7 @@ pub(super) struct KeptServer(pub(super) KeptPermits);
 impl Service for KeptServer {
     type Message = Request<WaitQuestion>;
 
-    fn receive(&mut self, _: u32, _: Request<WaitQuestion>) {
+    fn receive(&mut self, _: u32, _: Request<WaitQuestion>, _: Tail<'_>) {
         debug_assert!(false, "the queue's node gets the requests");
     }
 

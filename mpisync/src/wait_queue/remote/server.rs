@@ -1,6 +1,6 @@
 //! The side of the list's node.
 
-use crate::net::{Port, Progress, Request, Service};
+use crate::net::{Port, Progress, Request, Service, Tail};
 use crate::shm::block::Block;
 use crate::shm::wait::{INSPECTION, Stop, Surroundings};
 use crate::shm::waiting::want::{Kept, Tally, Wanted};
@@ -259,7 +259,7 @@ impl WaitServer {
 impl Service for WaitServer {
     type Message = Request<WaitQuestion>;
 
-    fn receive(&mut self, from: u32, request: Request<WaitQuestion>) {
+    fn receive(&mut self, from: u32, request: Request<WaitQuestion>, _: Tail<'_>) {
         match (request.question, request.number) {
             (WaitQuestion::Join { count, manner }, Some(number)) => {
                 self.join(from, number, count, manner);

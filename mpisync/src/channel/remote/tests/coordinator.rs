@@ -1,6 +1,6 @@
 //! Tests of the coordinator alone.
 
-use crate::channel::remote::messages::{Bytes, NodeStatus};
+use crate::channel::remote::messages::NodeStatus;
 use crate::channel::remote::{Coordinator, Grant, Report};
 
 /// The grant for one node, if there is one.
@@ -13,7 +13,7 @@ fn grant_for(coordinator: &mut Coordinator, node: usize) -> Option<Grant> {
 /// Reports for a node that puts `puts` messages.
 fn report(coordinator: &mut Coordinator, node: usize, status: &NodeStatus, puts: u64) {
     let report = Report {
-        puts: vec![Bytes::from(vec![1]); puts as usize],
+        puts: std::iter::repeat_n([1], puts as usize).collect(),
         status: status.clone(),
         ..Report::default()
     };
@@ -43,7 +43,7 @@ fn nothing_is_sent_ahead_to_a_node_where_nobody_takes() {
     // The node returns all messages, because its only consumer is gone.
     status.no_consumer = true;
     status.wanted_messages.lasting = 0;
-    let back = vec![Bytes::from(vec![1]); there];
+    let back = std::iter::repeat_n([1], there).collect();
     let report = Report {
         back,
         status,
@@ -98,7 +98,7 @@ fn a_node_that_returns_what_it_got_is_not_the_next() {
     putter.excess_messages = 0;
     putter.wanted_messages.lasting = 1;
     let report = Report {
-        back: given,
+        back: given.into_iter().collect(),
         returned_messages: true,
         status: putter,
         ..Report::default()

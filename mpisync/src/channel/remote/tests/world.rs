@@ -154,8 +154,9 @@ impl Rank {
         let index = taking.index().unwrap();
         // SAFETY: the message is this rank's.
         let bytes = unsafe { self.takes.memory.bytes_of(index) };
+        let message = u64::from_ne_bytes(bytes.try_into().unwrap());
         taking.free();
-        Some(u64::from_ne_bytes(bytes.try_into().unwrap()))
+        Some(message)
     }
 }
 
