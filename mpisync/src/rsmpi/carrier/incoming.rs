@@ -121,8 +121,8 @@ impl Found {
     /// Begins to receive it.
     fn begin(mut self) -> Result<Incoming, Unsent> {
         let memory = buffer::empty_memory(self.length as usize);
-        let receiving = Pending::begin("MPI_Imrecv", memory, |memory: &Vec<u8>, request| {
-            let (start, byte) = (memory.as_ptr().cast_mut().cast::<c_void>(), byte());
+        let receiving = Pending::begin("MPI_Imrecv", memory, |memory: &mut Vec<u8>, request| {
+            let (start, byte) = (memory.as_mut_ptr().cast::<c_void>(), byte());
             // SAFETY: the message was found and nobody else receives it; the memory has room for it,
             // and is kept with the request, unused, until it is complete.
             unsafe { ffi::MPI_Imrecv(start, self.length, byte, &mut self.message, request) }

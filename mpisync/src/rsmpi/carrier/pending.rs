@@ -26,10 +26,10 @@ impl<D> Pending<D> {
     /// calls the MPI `function`.
     pub(super) fn begin(
         function: &'static str,
-        data: D,
-        begin: impl FnOnce(&D, *mut ffi::MPI_Request) -> c_int,
+        mut data: D,
+        begin: impl FnOnce(&mut D, *mut ffi::MPI_Request) -> c_int,
     ) -> Result<Self, CreateError> {
-        let request = begin_request(function, |request| begin(&data, request))?;
+        let request = begin_request(function, |request| begin(&mut data, request))?;
         Ok(Pending { request, data })
     }
 

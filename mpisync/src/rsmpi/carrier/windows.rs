@@ -303,7 +303,7 @@ impl Windows {
         differences: Vec<u64>,
     ) -> Result<(), Unsent> {
         let count = differences.len() as c_int;
-        let add = |differences: &Vec<u64>, request| {
+        let add = |differences: &mut Vec<u64>, request| {
             // SAFETY: the words lie inside the window of `to`; the differences are kept with the
             // request, where they do not move on the heap, until it is complete.
             unsafe {
