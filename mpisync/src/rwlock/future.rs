@@ -58,7 +58,7 @@ impl WindowController {
     ///
     /// # Errors
     /// The future returns [`LockError::HolderDied`], [`LockError::HolderEnded`],
-    /// [`LockError::HostLost`], [`LockError::Finalized`].
+    /// [`LockError::LeaderDied`], [`LockError::HostSilent`], [`LockError::Finalized`].
     ///
     /// # Panics
     /// The future panics if it is polled after it was ready.

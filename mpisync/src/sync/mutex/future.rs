@@ -41,7 +41,7 @@ impl<T: Plain> Mutex<T> {
     ///
     /// # Errors
     /// The future returns [`LockError::HolderDied`], [`LockError::HolderEnded`],
-    /// [`LockError::HostLost`], [`LockError::Finalized`].
+    /// [`LockError::LeaderDied`], [`LockError::HostSilent`], [`LockError::Finalized`].
     ///
     /// # Panics
     /// The future panics if it is polled after it was ready.

@@ -42,7 +42,8 @@ impl Semaphore {
     ///
     /// # Errors
     /// The future returns [`LockError::Finalized`](crate::LockError::Finalized),
-    /// [`LockError::HostLost`](crate::LockError::HostLost), and
+    /// [`LockError::LeaderDied`](crate::LockError::LeaderDied),
+    /// [`LockError::HostSilent`](crate::LockError::HostSilent), and
     /// [`LockError::HolderDied`](crate::LockError::HolderDied) if a rank died while it changed the
     /// semaphore.
     ///
