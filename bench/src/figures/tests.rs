@@ -103,10 +103,10 @@ fn locks_have_a_picture_of_each_job_and_one_of_all() {
     for text in ["Read locks", "Write locks", "1", "2", "4"] {
         has(scaling, text, if text.len() > 1 { 1 } else { 2 });
     }
-    // 24 ns for an operation of any rank.
+    // 26 ns for an operation of any rank.
     for ranks in [1, 2, 4] {
         let point =
-            format!("<title>mpisync, {ranks}: 41.7 million/s (13.9 million/s to 83.3 million/s)");
+            format!("<title>mpisync, {ranks}: 38.5 million/s (12.8 million/s to 76.9 million/s)");
         assert!(scaling.contains(&point), "{ranks}");
     }
 }
