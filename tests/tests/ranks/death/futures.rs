@@ -1,5 +1,6 @@
 //! A rank is killed while others wait for its locks as futures, or while it waits as a future.
 
+use std::fmt::{Debug, Display};
 use std::thread;
 use std::time::Duration;
 
@@ -15,8 +16,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
 );
 
 mpisync_tests::cases!(on [2, 4] with [LastRankDies, Environment(&[("MPISYNC_NODE", "rank")])]:
-    holder_dies_for_futures_over_nodes = holder_dies_for_futures,
-    rank_with_futures_dies_over_nodes = rank_with_futures_dies,
+    node_is_lost_for_futures,
 );
 
 /// What it may have half changed is an error of the futures; permits pass to the next rank.
@@ -44,6 +44,37 @@ fn holder_dies_for_futures(job: &Job) {
     let permits = block_on(semaphore.acquire_many_async(2)).unwrap();
     drop(permits);
     survived(job)
+}
+
+/// The victim, which is alone on its node, has all of them.
+fn node_is_lost_for_futures(job: &Job) {
+    let mut ctrl = mpisync::sync(&job.world).unwrap();
+    let mut mutex = Mutex::new(&job.world).unwrap();
+    let semaphore = Semaphore::new(&job.world, 2).unwrap();
+    if job.rank == victim(job) {
+        let _held = (semaphore.acquire_many(2), mutex.lock(), ctrl.write());
+        ready(job);
+        loop {
+            thread::park();
+        }
+    }
+    if job.rank == 0 {
+        kill_waiting_victim(job);
+    } else {
+        super::await_death(job);
+    }
+    assert_node_lost(block_on(ctrl.write_async()).map(drop));
+    assert_node_lost(block_on(ctrl.read_async()).map(drop));
+    assert_node_lost(block_on(mutex.lock_async()).map(drop));
+    assert_node_lost(block_on(semaphore.acquire_many_async(2)).map(drop));
+    survived(job)
+}
+
+fn assert_node_lost<E: Debug + Display>(outcome: Result<(), E>) {
+    let error = outcome.expect_err("a rank of the lost node has it");
+    let text = error.to_string();
+    let is_lost = text.contains("leader of its host") || text.contains("has not answered");
+    assert!(is_lost, "{text}: {error:?}");
 }
 
 /// It waits in all queues, as a future that nobody polls, and is passed over.
