@@ -93,6 +93,12 @@ pub enum LockError {
     /// the wait. This rank has left the queue of the lock.
     #[error("the wait was interrupted, as the program has asked by `interrupt_waits`")]
     Interrupted,
+    /// This thread has a guard of the controller that it shares with other threads, and would wait for itself.
+    #[error(
+        "this thread wants to write and holds a guard of the controller already, for which it would wait; drop that guard first, \
+         also one that a caller of this function holds"
+    )]
+    HeldByThread,
     /// MPI was finalized.
     #[error(
         "MPI is finalized, and the other ranks may be gone; use objects while the universe is alive"

@@ -212,6 +212,8 @@ pub use crate::region::{Region, RegionError, RegionPartGuard, RegionReadGuard, R
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::future::{ReadFuture, WriteFuture};
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
+pub use crate::rwlock::shared::SharedController;
+pub use crate::rwlock::shared::guard::{SharedReadGuard, SharedWriteGuard};
 pub use crate::rwlock::threads::{ThreadRank, ThreadRanks};
 #[cfg(feature = "mpi")]
 pub use crate::shm::waiting::report_waits_on_signal;

@@ -4,9 +4,9 @@
 #[cfg(feature = "mpi")]
 pub(crate) mod builder;
 
-use crate::error::{CollectiveError, LockError};
+use crate::error::{CollectiveError, CreateError, LockError};
 use crate::location::CallSite;
-use crate::net::{Link, mpi_has_ended};
+use crate::net::{Link, level_below_multiple, mpi_has_ended};
 use crate::rendezvous;
 use crate::rendezvous::{Arrival, Step};
 use crate::shm::block::{Block, ObjectName};
@@ -19,6 +19,7 @@ use crate::shm::waiting::Call;
 use crate::transport::Transport;
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::Deref;
 use std::panic::Location;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
@@ -26,13 +27,27 @@ use std::time::Duration;
 
 /// A shared object, as one rank sees it. Dropping it is local.
 pub struct Object {
+    parts: ObjectParts,
+    thread: PhantomData<*const StaysOnItsThread>,
+}
+
+/// The parts of an object, which several threads may use.
+pub struct ObjectParts {
     block: Block,
     /// Some if the communicator spans nodes.
     link: Option<Link>,
     root: i32,
     /// Whether it is unusable after MPI is finalized.
     needs_mpi: bool,
-    thread: PhantomData<*const StaysOnItsThread>,
+}
+
+impl Deref for Object {
+    type Target = ObjectParts;
+
+    #[inline]
+    fn deref(&self) -> &ObjectParts {
+        &self.parts
+    }
 }
 
 /// The reason why objects and their guards are neither `Send` nor `Sync`: one thread owns a rank's
@@ -102,14 +117,18 @@ impl Object {
 
     fn new(block: Block, root: i32) -> Self {
         Object {
-            needs_mpi: block.domain().needs_mpi(),
-            block,
-            link: None,
-            root,
+            parts: ObjectParts {
+                needs_mpi: block.domain().needs_mpi(),
+                block,
+                link: None,
+                root,
+            },
             thread: PhantomData,
         }
     }
+}
 
+impl ObjectParts {
     #[inline]
     pub(crate) fn block(&self) -> &Block {
         &self.block
@@ -159,6 +178,15 @@ impl Object {
             return Err(LockError::Finalized);
         }
         Ok(())
+    }
+
+    /// Checks that all threads of this rank may use the object: what goes to other nodes is a call of MPI.
+    pub(crate) fn check_threads(&self) -> Result<(), CreateError> {
+        // Without a communicator MPI need not run.
+        let provided = self.link.as_ref().and_then(|_| level_below_multiple());
+        provided.map_or(Ok(()), |provided| {
+            Err(CreateError::SharedByThreads { provided })
+        })
     }
 
     /// Panics with the error of a call that returns no `Result`.
@@ -245,6 +273,12 @@ impl Object {
 }
 
 impl fmt::Debug for Object {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.fmt(f)
+    }
+}
+
+impl fmt::Debug for ObjectParts {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.show(f, "Object")
             .field("root", &self.root)

@@ -11,6 +11,8 @@ pub use crate::plain::Plain;
 pub use crate::region::{Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, WriteGuard};
+pub use crate::rwlock::shared::SharedController;
+pub use crate::rwlock::shared::guard::{SharedReadGuard, SharedWriteGuard};
 pub use crate::sync::{
     Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,
     TurnGuard,

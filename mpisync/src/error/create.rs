@@ -227,6 +227,17 @@ pub enum CreateError {
         /// The thread level that MPI has on this rank.
         provided: String,
     },
+    /// Threads are to share an object of several nodes, and MPI must not be called from several threads.
+    /// Local: the other ranks do not know of it.
+    #[error(
+        "the communicator spans several nodes, to which the threads that share the object send messages, and MPI was initialized \
+         with the thread level {provided}; call `mpisync::initialize()`, or \
+         `mpi::initialize_with_threading(mpi::Threading::Multiple)`"
+    )]
+    SharedByThreads {
+        /// The thread level that MPI has.
+        provided: String,
+    },
     /// MPI cannot make a window over these nodes.
     #[error(
         "MPI cannot make a window over the nodes of the communicator: {message}; use the default transport, or request \

@@ -58,10 +58,15 @@ impl Node {
     /// A controller of this name.
     fn lock(&self, name: &str) -> Block {
         let topology = self.domain.topology();
-        let length = Block::length(&LockLayout, topology);
+        let length = Block::length(&LockLayout::ONE_THREAD, topology);
         let extent = self.domain.segment().allocate(length).expect("room");
         let chunk = self.domain.segment().chunk(extent.chunk);
-        Block::prepare(&LockLayout, topology, &chunk, extent.offset as usize);
+        Block::prepare(
+            &LockLayout::ONE_THREAD,
+            topology,
+            &chunk,
+            extent.offset as usize,
+        );
         let name = ObjectName {
             kind: "controller",
             name: name.into(),

@@ -5,9 +5,9 @@ use crate::net::{Client, Message, Network, Piece, Service};
 use crate::shm::block::Block;
 use crate::shm::buffer::Buffer;
 use crate::shm::copy::CopyBytes;
-use std::cell::Cell;
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
 
 /// An object on several nodes, as one rank sees it.
 ///
@@ -19,7 +19,7 @@ pub(crate) struct Link {
     /// On a leader, the object's memory as its services see it.
     leader: Option<Arc<Block>>,
     /// How many ports there are.
-    ports: Cell<u8>,
+    ports: AtomicU8,
 }
 
 impl Link {
@@ -35,7 +35,7 @@ impl Link {
             object,
             home,
             leader,
-            ports: Cell::new(0),
+            ports: AtomicU8::new(0),
         }
     }
 
@@ -56,8 +56,7 @@ impl Link {
 
     /// Opens a port for the next part of the object.
     pub(crate) fn port(&self) -> Port {
-        let part = self.ports.get();
-        self.ports.set(part + 1);
+        let part = self.ports.fetch_add(1, Ordering::Relaxed);
         Port::new(&self.net, self.object, part)
     }
 }

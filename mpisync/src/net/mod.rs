@@ -23,7 +23,7 @@ mod tail;
 pub(crate) use crate::net::acknowledgements::{Acknowledged, Acknowledgements};
 use crate::net::envelope::{Envelope, To};
 pub(crate) use crate::net::link::{Link, Port};
-pub(crate) use crate::net::network::{Network, Piece, mpi_has_ended};
+pub(crate) use crate::net::network::{Network, Piece, level_below_multiple, mpi_has_ended};
 pub(crate) use crate::net::requests::{Remote, Request};
 pub(crate) use crate::net::service::{Client, Message, Progress, Service};
 pub(crate) use crate::net::tail::Tail;

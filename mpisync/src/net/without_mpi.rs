@@ -21,6 +21,11 @@ pub(crate) fn mpi_has_ended() -> bool {
     false
 }
 
+/// The thread level of MPI, which several threads do not need.
+pub(crate) fn level_below_multiple() -> Option<String> {
+    None
+}
+
 impl Piece {
     pub(crate) fn is_complete(&mut self) -> bool {
         match self.0 {}

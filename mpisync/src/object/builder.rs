@@ -91,7 +91,7 @@ impl Object {
     /// this rank meets the others.
     pub(crate) fn join(created: Created, root: i32) -> Self {
         let mut object = Self::new(created.block, root);
-        object.link = created.remote.map(|remote| {
+        object.parts.link = created.remote.map(|remote| {
             let net = Network::of(&remote.context);
             let home = net.topology().node_of(root as u32);
             Link::new(&net, remote.number, home, remote.server)

@@ -4,6 +4,7 @@ use crate::rsmpi::attribute;
 use crate::rsmpi::carrier::Carrier;
 use crate::rsmpi::comm::OwnComm;
 use crate::rsmpi::end;
+use crate::rsmpi::threads::may_make_progress;
 use crate::shm::domain::{Domain, Outside};
 use crate::shm::lock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -124,6 +125,8 @@ impl AcrossNodes {
 /// On one node, only MPI is outside.
 impl Outside for OwnComm {
     fn progress(&self) {
-        self.probe();
+        if may_make_progress() {
+            self.probe();
+        }
     }
 }

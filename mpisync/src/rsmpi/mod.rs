@@ -12,6 +12,7 @@ mod part;
 pub(crate) mod run;
 mod shape;
 pub(crate) mod survivors;
+mod threads;
 #[cfg(feature = "trace")]
 mod trace;
 pub(crate) mod universe;
@@ -27,3 +28,4 @@ pub(crate) use crate::rsmpi::create::{
 };
 pub(crate) use crate::rsmpi::part::{PartComm, lowest_rank};
 pub use crate::rsmpi::shape::datatype;
+pub(crate) use crate::rsmpi::threads::level_below_multiple;

@@ -2,10 +2,11 @@
 
 use crate::plain::{Number, Plain, Shape};
 use crate::rsmpi::comm::check;
+use crate::rsmpi::threads::may_call_mpi;
 use mpi::datatype::{UncommittedUserDatatype, UserDatatype};
 use mpi::ffi;
 use mpi::traits::{AsRaw, Equivalence, FromRaw};
-use mpi::{Address, Count, Threading};
+use mpi::{Address, Count};
 use std::any::type_name;
 
 /// The committed datatype of a plain type.
@@ -24,15 +25,6 @@ pub fn datatype<T: Plain>() -> UserDatatype {
          asks for `Threading::Multiple`, or use it on the main thread first"
     );
     build(T::SHAPE).commit()
-}
-
-/// Whether this thread may call MPI at the thread level of its initialization. At `Serialized` it
-/// may, if the program ensures that no other thread calls MPI at the same time.
-pub(super) fn may_call_mpi() -> bool {
-    let mut is_main = 0;
-    // SAFETY: MPI runs, and any thread may ask this (MPI 4.1, 11.6.2).
-    unsafe { ffi::MPI_Is_thread_main(&mut is_main) };
-    is_main != 0 || mpi::environment::threading_support() >= Threading::Serialized
 }
 
 /// The datatype of a shape. MPI keeps the datatypes of its parts as long as it needs them.

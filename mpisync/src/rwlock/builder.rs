@@ -3,8 +3,12 @@
 use crate::error::CreateError;
 use crate::object::builder::{CommonArguments, setters};
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rwlock::controller::{CONTROLLER, WindowController};
+use crate::rwlock::controller::{WindowController, layout};
 use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
+use crate::rwlock::memory::LockLayout;
+
+/// The most threads of a rank that have a cache line each.
+const MAX_THREADS: usize = 256;
 
 /// Makes a controller on `comm`, whose master is rank 0. Collective.
 ///
@@ -38,6 +42,7 @@ pub fn sync<C: IntraCommunicator>(comm: &C) -> Result<WindowController, CreateEr
 pub struct Builder<'a, C> {
     common: CommonArguments<'a, C>,
     max_local_handovers: u32,
+    threads: usize,
 }
 
 impl WindowController {
@@ -46,6 +51,7 @@ impl WindowController {
         Builder {
             common: CommonArguments::new(comm, "master", "controller"),
             max_local_handovers: MAX_LOCAL_HANDOVERS,
+            threads: 1,
         }
     }
 }
@@ -72,6 +78,16 @@ impl<C: IntraCommunicator> Builder<'_, C> {
         self
     }
 
+    /// How many threads of each rank take the lock at the same time, see
+    /// [`WindowController::shared`]. Defaults to 1. Must be 1 at least and the same on all ranks.
+    ///
+    /// Each thread beyond the first takes a cache line (128 bytes) for each rank of a node. More threads than
+    /// that may take the lock, and some then share a line.
+    pub fn threads(mut self, count: usize) -> Self {
+        self.threads = count.clamp(1, MAX_THREADS);
+        self
+    }
+
     /// Makes the controller. Collective; all ranks succeed or all fail. The first controller of a
     /// communicator sets up shared memory; each further one costs a broadcast and a reduction of a
     /// few bytes.
@@ -94,10 +110,16 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     pub fn build(self) -> Result<WindowController, CreateError> {
         let creation = self.common.begin()?;
         let limit = self.max_local_handovers;
-        let own = vec![("limit of hand-overs", limit.to_string())];
+        let own = vec![
+            ("limit of hand-overs", limit.to_string()),
+            ("number of threads", self.threads.to_string()),
+        ];
         let arguments = self.common.compared(&creation, "controller", own, None);
         let join = |object, _| WindowController::new(object, limit);
+        let lock = LockLayout {
+            more_counters: self.threads - 1,
+        };
         self.common
-            .make(&creation, &arguments, &CONTROLLER, 0, join)
+            .make(&creation, &arguments, &layout(lock), 0, join)
     }
 }

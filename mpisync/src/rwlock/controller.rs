@@ -53,21 +53,26 @@ struct OpenCall {
     writer: i32,
 }
 
-/// The layout of a controller.
-pub(crate) const CONTROLLER: (LockLayout, MailboxLayout) = (LockLayout, MailboxLayout);
+/// The layout of a controller that threads do not share.
+pub(crate) const CONTROLLER: (LockLayout, MailboxLayout) = layout(LockLayout::ONE_THREAD);
+
+/// The layout of a controller with that lock.
+pub(super) const fn layout(lock: LockLayout) -> (LockLayout, MailboxLayout) {
+    (lock, MailboxLayout)
+}
 
 fn mailbox(block: &Block) -> Part<'_> {
-    block.first_part().behind(&LockLayout)
+    let lock = block.first_part();
+    lock.behind(&LockLayout::of(lock))
 }
 
 impl WindowController {
     /// Makes a controller of this process alone. Needs no MPI, neither to run nor (without the
     /// feature `mpi`) to build.
     pub fn local() -> Self {
-        Self::new(
-            Object::local("controller", &CONTROLLER),
-            MAX_LOCAL_HANDOVERS,
-        )
+        let layout = layout(LockLayout::of_this_process());
+        let object = Object::local("controller", &layout);
+        Self::new(object, MAX_LOCAL_HANDOVERS)
     }
 
     /// The controller of an object with the layout [`CONTROLLER`].

@@ -119,6 +119,9 @@ pub(crate) struct Drain {
     pub(crate) drained: AtomicU32,
     pub(crate) sleepers: Sleepers,
     pub(crate) ranges: RangeWords,
+    /// How many counters of reading threads each rank has beside [`RankWords::threads`]. Stored before any
+    /// rank uses the lock.
+    pub(crate) more_counters: core::sync::atomic::AtomicU32,
 }
 
 /// The words of one rank.
@@ -135,6 +138,18 @@ pub(crate) struct RankWords {
     pub(crate) held_at: HeldAt,
     /// This rank's range.
     pub(crate) range: RangeSlot,
+    /// The first counter of this rank's threads that read.
+    pub(crate) threads: ThreadReaders,
+}
+
+/// How many threads of a rank read, as far as they count themselves here, see
+/// [`shared`](crate::rwlock::shared).
+#[repr(C)]
+pub(crate) struct ThreadReaders {
+    /// Changed by the threads of this rank, or, if the rank has died, cleared by a writer.
+    pub(crate) count: AtomicU32,
+    /// Where in the program one of them has entered last; for reports.
+    pub(crate) held_at: HeldAt,
 }
 
 /// How many reads a rank has counted since the last opening. Not in the model, because no other

@@ -1,7 +1,7 @@
 //! A lock in a copy of its memory, for a process that is no rank.
 
 use crate::rwlock::layout::{NOT_REQUESTED, RankWords, Words};
-use crate::rwlock::memory::LOCK;
+use crate::rwlock::memory::{LOCK, LockLayout};
 use crate::rwlock::node::Holders;
 use crate::shm::mapping::Mapping;
 use crate::shm::view;
@@ -24,7 +24,15 @@ pub(crate) struct Lock {
 /// the memory. None if it is not there.
 pub(crate) fn look(memory: &Mapping, start: usize, length: usize, members: usize) -> Option<Lock> {
     let (words, lines) = view::in_copy::<Words, RankWords>(memory, start, length, members)?;
-    let holders = Holders::of(words, lines.iter().map(|line| &line.0));
+    let counters = LockLayout::counters_in_copy(words, memory, start, length, members)?;
+    let threads_read = |rank: usize| {
+        let more = counters.get(rank * words.more_counters()..);
+        let more = more.unwrap_or_default().iter().map(|line| &line.0);
+        let first = lines.get(rank).map(|line| &line.0.threads);
+        let mut counters = first.into_iter().chain(more.take(words.more_counters()));
+        counters.any(|threads| threads.count.load(Ordering::Relaxed) != 0)
+    };
+    let holders = Holders::of(words, lines.iter().map(|line| &line.0), threads_read);
     let request = |writer: usize| lines.get(writer).map(|line| &line.0.request);
     let request = holders.writer.and_then(request);
     Some(Lock {

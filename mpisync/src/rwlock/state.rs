@@ -5,10 +5,13 @@ pub(super) mod futures;
 
 use crate::error::LockError;
 use crate::object::Object;
+use crate::rwlock::awaited::{OwnThreads, Role};
 use crate::rwlock::global::lock::GlobalLock;
-use crate::rwlock::layout::{IDLE, NOT_REQUESTED, READING};
+use crate::rwlock::layout::{IDLE, READING};
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
+use crate::rwlock::shared::SharedLock;
+use crate::rwlock::shared::readers::WaitingReaders;
 use crate::rwlock::state::futures::Pending;
 use crate::shm::block::Block;
 use crate::shm::wait::{Deadline, Stop};
@@ -40,6 +43,10 @@ pub(crate) struct LockState {
     hold: Hold,
     /// The waits of futures.
     pending: Pending,
+    /// The threads of this rank that wait to read, while they share the lock.
+    waiting_readers: WaitingReaders,
+    /// Whether threads may have leaked guards.
+    was_shared: Cell<bool>,
 }
 
 const ONE_READ: u64 = 1;
@@ -62,6 +69,8 @@ impl LockState {
             is_kept: Cell::new(false),
             hold: Hold::default(),
             pending: Pending::default(),
+            waiting_readers: WaitingReaders::default(),
+            was_shared: Cell::new(false),
         }
     }
 
@@ -116,6 +125,26 @@ impl LockState {
         }
         if self.holds_any() {
             self.release_leaked();
+        }
+        if self.was_shared.take() {
+            self.parts_to_share().release_leaked();
+        }
+    }
+
+    /// The lock for the threads of this rank. No guard of this rank is alive, and this thread takes none before the
+    /// last one of the threads' guards has ended.
+    pub(super) fn share(&self) -> SharedLock<'_> {
+        self.forget_leaked_guards();
+        self.was_shared.set(true);
+        self.parts_to_share()
+    }
+
+    fn parts_to_share(&self) -> SharedLock<'_> {
+        SharedLock {
+            object: &self.object,
+            node: &self.node,
+            global: self.global.as_ref(),
+            waiting_readers: &self.waiting_readers,
         }
     }
 
@@ -383,27 +412,9 @@ impl LockState {
         local_ranks: impl IntoIterator<Item = usize>,
         role: &'static str,
     ) -> Vec<Awaited> {
-        let domain = self.object.block().domain();
-        let awaited = |local_rank: usize| {
-            let rank = self.rank_of(local_rank)?;
-            let words = self.node.memory.rank_words(local_rank);
-            // A rank that waits for the turn, or for readers, has its last place there.
-            let has_entered = words.request.load(Ordering::Relaxed) == NOT_REQUESTED;
-            let held_at = has_entered.then(|| words.held_at.get(domain, local_rank));
-            let held_at = held_at.flatten();
-            (rank != domain.topology().rank()).then_some(Awaited {
-                rank,
-                role,
-                held_at,
-            })
-        };
-        local_ranks.into_iter().filter_map(awaited).collect()
-    }
-
-    /// The rank with this local rank. The node's server has none.
-    fn rank_of(&self, local_rank: usize) -> Option<u32> {
-        let here = self.object.block().domain().topology().local_ranks();
-        here.get(local_rank).copied()
+        let role = Role::of_any(role);
+        self.node
+            .awaited_of(local_ranks, role, OwnThreads::DoNotCount)
     }
 
     /// Makes this rank the writer of a fenced call across nodes; only under the write lock. The error
@@ -440,11 +451,7 @@ impl BlockSubject for LockState {
     }
 
     fn awaited(&self) -> Vec<Awaited> {
-        let holders = self.node.holders();
-        let mut awaited = self.awaited_of(holders.writer, "has the turn to write");
-        awaited.extend(self.awaited_of(holders.ranges, "writes a part"));
-        awaited.extend(self.awaited_of(holders.readers, "reads"));
-        awaited
+        self.node.awaited(OwnThreads::DoNotCount)
     }
 
     fn needs(&self) -> Needs {
@@ -457,7 +464,7 @@ impl BlockSubject for LockState {
         }
         let holders = self.node.holders();
         let writers = holders.writer.into_iter().chain(holders.ranges);
-        let writers = writers.filter_map(|local_rank| self.rank_of(local_rank));
+        let writers = writers.filter_map(|local_rank| self.node.rank_of(local_rank));
         Needs::Each(writers.collect())
     }
 
@@ -476,7 +483,7 @@ impl BlockSubject for LockState {
 impl fmt::Debug for LockState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let holders = self.node.holders();
-        let rank = |local_rank: usize| self.rank_of(local_rank);
+        let rank = |local_rank: usize| self.node.rank_of(local_rank);
         let ranks =
             |members: &[usize]| members.iter().copied().filter_map(rank).collect::<Vec<_>>();
         self.object

@@ -2,6 +2,7 @@
 //! those of the model checker. The model checker explores the code that runs.
 
 pub(crate) use crate::shm::machine::*;
+use std::sync::PoisonError;
 
 /// Stores `value` so that no later load of this thread is performed before other threads can see
 /// the store.
@@ -44,6 +45,19 @@ pub(crate) fn fence_after_exchange() {
     if !EXCHANGE_IS_FENCE {
         full_fence();
     }
+}
+
+/// Adds one, with the same guarantee as [`store_then_fence`].
+#[inline]
+pub(crate) fn increment_then_fence(word: &AtomicU32) {
+    word.fetch_add(1, Ordering::SeqCst);
+    fence_after_exchange();
+}
+
+/// Locks a mutex of this process that takes part in a protocol, even if a thread has panicked while it held it: none
+/// leaves the data half changed.
+pub(crate) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const EXCHANGE_IS_FENCE: bool = cfg!(target_arch = "x86_64") && !MODELLED;

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 pub(crate) use core::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
 #[cfg(test)]
 pub(crate) use for_tests::{Arc, Slot};
+pub(crate) use std::sync::{Mutex, MutexGuard};
 pub(crate) use std::thread::yield_now;
 
 /// Whether the model checker runs this code.

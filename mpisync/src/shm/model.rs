@@ -5,8 +5,9 @@ use crate::shm::membarrier::Reach;
 use crate::shm::wait::{Deadline, Stop, Surroundings};
 pub(crate) use loom::cell::UnsafeCell as Slot;
 pub(crate) use loom::sync::Arc;
+use loom::sync::Condvar;
 pub(crate) use loom::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering, fence};
-use loom::sync::{Condvar, Mutex};
+pub(crate) use loom::sync::{Mutex, MutexGuard};
 pub(crate) use loom::thread::yield_now;
 
 /// Whether the model checker runs this code.

@@ -15,7 +15,7 @@ use crate::net::network::server::Server;
 use crate::net::service::{ErasedClient, ErasedService};
 use crate::net::tail::Tail;
 use crate::rsmpi::{Carrier, Context, Handler, Unsent};
-pub(crate) use crate::rsmpi::{Piece, is_finalized as mpi_has_ended};
+pub(crate) use crate::rsmpi::{Piece, is_finalized as mpi_has_ended, level_below_multiple};
 use crate::shm::absence::Absence;
 use crate::shm::block::Block;
 use crate::shm::buffer::Buffer;

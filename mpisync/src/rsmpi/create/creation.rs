@@ -5,7 +5,7 @@ use crate::rsmpi::attribute;
 use crate::rsmpi::comm::check;
 use crate::rsmpi::context::Context;
 use crate::rsmpi::create::{CreationArguments, launcher};
-use crate::rsmpi::shape::may_call_mpi;
+use crate::rsmpi::threads;
 use crate::shm::lock;
 use mpi::ffi;
 use mpi::traits::Communicator;
@@ -78,7 +78,8 @@ fn check_running() -> Result<(), CreateError> {
 }
 
 fn check_thread() -> Result<(), CreateError> {
-    if may_call_mpi() {
+    if threads::may_call_mpi() {
+        threads::note_maker();
         return Ok(());
     }
     Err(CreateError::WrongThread {

@@ -244,11 +244,16 @@ impl GlobalLock {
 
     /// Turns the write lock into a read lock; no other rank writes in between.
     pub(crate) fn downgrade(&self, lock: NodeLock<&LockMemory>) {
+        let slot = &lock.memory.my_words().slot;
+        self.downgrade_by(lock, || slot.store(READING, Ordering::Release));
+    }
+
+    /// [`downgrade`](Self::downgrade), where `show_reader` shows in another way that this rank reads.
+    pub(crate) fn downgrade_by(&self, lock: NodeLock<&LockMemory>, show_reader: impl FnOnce()) {
         let site = self.at(lock);
         writer::note_reader(&site);
-        let slot = &lock.memory.my_words().slot;
-        // Before the gate opens or the token is handed over: whoever closes the gate again finds the slot.
-        slot.store(READING, Ordering::Release);
+        // Before the gate opens or the token is handed over: whoever closes the gate again finds it.
+        show_reader();
         writer::release(&site);
     }
 

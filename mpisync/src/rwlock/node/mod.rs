@@ -48,18 +48,25 @@ pub(crate) struct Holders {
 }
 
 impl Holders {
-    /// From the words of the lock, and of its ranks by index on the node.
-    pub(super) fn of<'a>(words: &Words, ranks: impl Iterator<Item = &'a RankWords>) -> Self {
+    /// From the words of the lock, and of its ranks by index on the node. `threads_read` is whether threads
+    /// of a rank have counted themselves as readers.
+    pub(super) fn of<'a>(
+        words: &Words,
+        ranks: impl Iterator<Item = &'a RankWords>,
+        threads_read: impl Fn(usize) -> bool,
+    ) -> Self {
         let turn = Turn(words.gate_words.0.turn.load(Ordering::Acquire));
         let mut holders = Holders {
             writer: turn.owner().filter(|&owner| owner != Turn::RANGES),
             ..Holders::default()
         };
         for (rank, rank_words) in ranks.enumerate() {
-            match rank_words.slot.load(Ordering::Relaxed) {
-                IDLE => {}
-                READING => holders.readers.push(rank),
-                _ => holders.waiting_readers.push(rank),
+            let slot = rank_words.slot.load(Ordering::Relaxed);
+            if slot == READING || threads_read(rank) {
+                holders.readers.push(rank);
+            }
+            if !matches!(slot, IDLE | READING) {
+                holders.waiting_readers.push(rank);
             }
             if rank_words.request.load(Ordering::Relaxed) != NOT_REQUESTED {
                 holders.waiting_writers.push(rank);
@@ -211,6 +218,12 @@ impl<M: Memory> NodeLock<M> {
         // A check without a barrier may miss a writer that arrives at the same time; that writer finds the empty slot
         // when its sleep ends. A barrier here would cost every reader more than that. (Under the model checker sleeps
         // do not end by themselves.)
+        self.notify_if_closed();
+    }
+
+    /// Wakes the writer that waits for readers, if there is one.
+    #[inline]
+    pub(in crate::rwlock) fn notify_if_closed(&self) {
         let gate = self.memory.gate();
         if MODELLED || !gate.is_open(gate.word.load(Ordering::Relaxed)) {
             self.notify_draining_writer();
@@ -226,12 +239,20 @@ impl<M: Memory> NodeLock<M> {
     /// opens the gate in place of a writer that will not come.
     fn open_for_the_dead(&self) -> Result<(), Stop> {
         self.inspect_owner()?;
+        let writers = self.memory.writers();
+        if writers.is_some_and(|writers| !writers.try_take()) {
+            // A thread of this rank has or wants the turn, under the same number as this one. It opens the gate.
+            return Ok(());
+        }
         self.forget_dead_writers();
         let turn = self.turn();
         // The holder of the turn may open at any time, so this does no harm if the writer comes after all.
         if turn.owner().is_none() && self.replace_turn(turn, turn.held_by(self.memory.me())) {
             self.open();
             self.pass_turn(true);
+        }
+        if let Some(writers) = writers {
+            writers.pass_on();
         }
         Ok(())
     }
@@ -385,11 +406,11 @@ impl<M: Memory> NodeLock<M> {
         }
     }
 
-    /// The other ranks of the node. (A reader that upgrades does not wait for itself.)
+    /// The ranks of the node that may read beside this thread: the others, and this one if it has several threads.
     #[inline]
     fn others(&self) -> impl Iterator<Item = usize> {
-        let me = self.memory.me();
-        (0..self.memory.ranks()).filter(move |&rank| rank != me)
+        let alone = (self.memory.counters() == 0).then(|| self.memory.me());
+        (0..self.memory.ranks()).filter(move |&rank| alone != Some(rank))
     }
 
     #[inline]
@@ -405,7 +426,16 @@ impl<M: Memory> NodeLock<M> {
     pub(crate) fn has_left(&self, rank: usize, closed: Closed) -> bool {
         // SeqCst for the handshake; it also acquires the end of the reads.
         let slot = self.memory.rank_words(rank).slot.load(Ordering::SeqCst);
-        slot == IDLE || slot == waiting_since(closed.openings)
+        // The slot first: threads that have waited are counted before it is cleared.
+        (slot == IDLE || slot == waiting_since(closed.openings)) && !self.threads_read(rank)
+    }
+
+    /// Whether threads of `rank` read and have counted themselves.
+    #[inline]
+    pub(in crate::rwlock) fn threads_read(&self, rank: usize) -> bool {
+        let count = |counter| &self.memory.threads(rank, counter).count;
+        // SeqCst as for the slot.
+        (0..self.memory.counters()).any(|counter| count(counter).load(Ordering::SeqCst) != 0)
     }
 
     /// Clears the slot of `rank` if it has died.
@@ -413,6 +443,10 @@ impl<M: Memory> NodeLock<M> {
         if !self.memory.is_alive(rank) {
             let slot = &self.memory.rank_words(rank).slot;
             slot.store(IDLE, Ordering::Relaxed);
+            for counter in 0..self.memory.counters() {
+                let count = &self.memory.threads(rank, counter).count;
+                count.store(0, Ordering::Relaxed);
+            }
         }
     }
 
@@ -436,12 +470,13 @@ impl<M: Memory> NodeLock<M> {
     /// The ranks that hold the lock or wait for it.
     pub(crate) fn holders(&self) -> Holders {
         let ranks = (0..self.memory.ranks()).map(|rank| self.memory.rank_words(rank));
-        Holders::of(self.memory.words(), ranks)
+        Holders::of(self.memory.words(), ranks, |rank| self.threads_read(rank))
     }
 
     /// Whether this rank, which waits elsewhere, has the lock as a reader.
     pub(in crate::rwlock) fn reads(&self, rank: usize) -> bool {
-        self.memory.rank_words(rank).slot.load(Ordering::Relaxed) == READING
+        let slot = &self.memory.rank_words(rank).slot;
+        slot.load(Ordering::Relaxed) == READING || self.threads_read(rank)
     }
 
     #[inline]

@@ -1,8 +1,11 @@
 //! The words of a lock on the heap, shared by threads in place of ranks.
 
-use crate::rwlock::layout::{Drain, Gate, GateKind, GateWords, RankWords, Tally, Words};
+use crate::rwlock::layout::{
+    Drain, Gate, GateKind, GateWords, RankWords, Tally, ThreadReaders, Words,
+};
 use crate::rwlock::memory::Memory;
 use crate::rwlock::range::layout::{RangeSlot, RangeWords};
+use crate::rwlock::shared::queue::ThreadQueue;
 use crate::shm::atomic::{Arc, AtomicU32};
 use crate::shm::event::Sleepers;
 use crate::shm::line::Line;
@@ -19,6 +22,10 @@ pub(crate) struct HeapMemory {
     pub(crate) biased: bool,
     /// A rank that is taken to have died.
     pub(crate) dead: Option<usize>,
+    /// If this rank has several threads: those that write.
+    pub(crate) writers: Option<ThreadQueue>,
+    /// How many counters of threads a rank has. One at most.
+    pub(crate) counters: usize,
 }
 
 impl HeapMemory {
@@ -38,6 +45,7 @@ impl HeapMemory {
                 drained: word(),
                 sleepers: Sleepers::default(),
                 ranges: RangeWords::new(),
+                more_counters: Default::default(),
             }),
         };
         let rank_words = |_| {
@@ -47,6 +55,10 @@ impl HeapMemory {
                 tally: Tally::default(),
                 held_at: HeldAt::default(),
                 range: RangeSlot::default(),
+                threads: ThreadReaders {
+                    count: word(),
+                    held_at: HeldAt::default(),
+                },
             })
         };
         let shared = Arc::new((words, (0..ranks).map(rank_words).collect()));
@@ -57,6 +69,8 @@ impl HeapMemory {
                 gate,
                 biased: false,
                 dead: None,
+                writers: None,
+                counters: 0,
             })
             .collect()
     }
@@ -97,5 +111,17 @@ impl Memory for HeapMemory {
 
     fn me(&self) -> usize {
         self.me
+    }
+
+    fn counters(&self) -> usize {
+        self.counters
+    }
+
+    fn threads(&self, rank: usize, _counter: usize) -> &ThreadReaders {
+        &self.rank_words(rank).threads
+    }
+
+    fn writers(&self) -> Option<&ThreadQueue> {
+        self.writers.as_ref()
     }
 }

@@ -15,7 +15,7 @@ use crate::shm::waiting::news::NewsWords;
 use crate::shm::waiting::record::{Looked, MOST_HELD, MOST_NEEDED, Taken, Wait, WaitRecord, now};
 use crate::shm::waiting::want::Want;
 use crate::shm::waiting::{Awaited, Call, Needs, seen_for};
-use core::sync::atomic::AtomicBool;
+use core::sync::atomic::{AtomicBool, AtomicUsize};
 use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
@@ -159,7 +159,27 @@ pub(crate) fn note_thread() {
 /// Whether a wait of this rank of the domain keeps the rank from everything else that it does with the
 /// library: the rank is a thread, or a process with one thread that uses the library.
 fn waits_as_a_whole(domain: &Domain) -> bool {
-    domain.is_of_threads() || !HAS_SEVERAL_USERS.load(Ordering::Relaxed)
+    let is_shared = SHARED.load(Ordering::Relaxed) > 0;
+    !is_shared && (domain.is_of_threads() || !HAS_SEVERAL_USERS.load(Ordering::Relaxed))
+}
+
+/// How many objects threads of this process share.
+static SHARED: AtomicUsize = AtomicUsize::new(0);
+
+/// While it exists, threads of this rank share an object: one that waits does not keep the others from going on.
+pub(crate) struct SeveralThreads(());
+
+impl SeveralThreads {
+    pub(crate) fn begin() -> Self {
+        SHARED.fetch_add(1, Ordering::Relaxed);
+        SeveralThreads(())
+    }
+}
+
+impl Drop for SeveralThreads {
+    fn drop(&mut self) {
+        SHARED.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Calls `act` with this rank's record in each communicator that spans hosts, and with the memory of the

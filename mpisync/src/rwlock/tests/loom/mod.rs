@@ -6,6 +6,7 @@
 mod bias;
 mod global_gate;
 mod ranges;
+mod shared;
 
 use crate::rwlock::layout::{GRANTED, GateKind, IDLE, NOT_REQUESTED, READING, Turn};
 use crate::rwlock::memory::Memory;
