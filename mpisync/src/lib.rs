@@ -74,7 +74,7 @@
 //!
 //! | type | what the ranks share | choose it for |
 //! | --- | --- | --- |
-//! | [`WindowController`] | a reader-writer lock | something that lies elsewhere, mostly read; steps that one rank does for all |
+//! | [`WindowController`] | a reader-writer lock, also for threads ([`SharedController`]) | something that lies elsewhere, mostly read; steps that one rank does for all |
 //! | [`Guarded`] | a file or a handle of another library, with its lock | files: it is open only while the lock is held |
 //! | [`Region`] | an array in memory, one copy a node | data that all ranks read in place and few change |
 //! | [`RemoteChannel`] | a queue of messages of one plain type | handing work or results from rank to rank |
@@ -100,6 +100,11 @@
 //! that made them. Lend other threads what is guarded instead. `&*guard` of a [`MutexGuard`] and
 //! `guard.view()` of a region's guard can be used in [`std::thread::scope`], and a
 //! [`RegionReadGuard`] is itself `Sync`. Error types are `Send` and `Sync`.
+//!
+//! [`WindowController::shared`] lets the threads of a rank take the lock of a controller, each for
+//! itself. The [`SharedController`] borrows the controller, so collective calls stay on its thread and
+//! cannot be made meanwhile. The threads need `MPI_THREAD_MULTIPLE` over several nodes
+//! ([`CreateError::SharedByThreads`]), and nothing of MPI on one.
 //!
 //! # Terms
 //! - **Rank**: one process of a communicator, and its number in it, which counts from 0.

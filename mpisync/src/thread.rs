@@ -6,6 +6,7 @@
 
 use crate::WindowController;
 use crate::plain::Plain;
+use crate::rwlock::shared::guard::{SharedReadGuard, SharedWriteGuard};
 use crate::rwlock::state::LockState;
 use crate::sync::{Barrier, Condvar, Counter, Integer, Latch, Mutex, OnceShared, Semaphore, Turn};
 use std::marker::PhantomData;
@@ -20,7 +21,7 @@ pub struct RankThread<'a>(PhantomData<&'a ()>);
 #[diagnostic::on_unimplemented(
     message = "what locks or calls MPI stays on the thread that made it",
     label = "cannot be used on another thread",
-    note = "lend that thread what is guarded instead: `guard.view()` of a region's guard, `&*guard` of a mutex's"
+    note = "lend that thread what is guarded instead: `guard.view()` of a region's guard, `&*guard` of a mutex's; `WindowController::shared` lets threads lock"
 )]
 pub trait LeavesItsThread {}
 
@@ -39,6 +40,8 @@ macro_rules! stay_on_their_thread {
 stay_on_their_thread! {
     [] LockState,
     [] WindowController,
+    ['g] SharedReadGuard<'g>,
+    ['g] SharedWriteGuard<'g>,
     [] Barrier,
     [] Condvar,
     [T: Integer] Counter<T>,

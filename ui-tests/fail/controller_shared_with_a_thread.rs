@@ -1,4 +1,4 @@
-// A controller used by two threads: lock and call MPI on one thread of each rank.
+// A controller used by two threads: lock and call MPI on one thread of each rank, or let threads share it, `ctrl.shared()`.
 use mpisync::WindowController;
 
 fn main() {

@@ -20,8 +20,9 @@ use mpisync::{
     Access, AccessFuture, Barrier, CollectFuture, Collective, CollectiveError, Condvar, Counter,
     CreateError, Excluded, Fence, Guarded, Latch, LockError, Mutex, MutexGuard, On, OnceShared,
     Permit, Place, Plain, Pod, ReadFuture, ReadGuard, Region, RegionError, RegionPartGuard,
-    RegionReadGuard, RegionWriteGuard, Semaphore, Turn, TurnGuard, UpgradeError, WindowController,
-    WriteFuture, WriteGuard, Writer,
+    RegionReadGuard, RegionWriteGuard, Semaphore, SharedController, SharedReadGuard,
+    SharedWriteGuard, Turn, TurnGuard, UpgradeError, WindowController, WriteFuture, WriteGuard,
+    Writer,
 };
 use num_complex::Complex;
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
@@ -31,6 +32,11 @@ assert_not_impl_any!(WindowController: Send, Sync, Clone, Copy);
 assert_not_impl_any!(ReadGuard<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(WriteGuard<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(UpgradeError<'static>: Send, Sync, Clone, Copy);
+// But for a controller that threads share, whose guards belong to the threads that took them.
+assert_impl_all!(SharedController<'static>: Send, Sync, Debug);
+assert_not_impl_any!(SharedController<'static>: Clone, Copy);
+assert_not_impl_any!(SharedReadGuard<'static>: Send, Sync, Clone, Copy);
+assert_not_impl_any!(SharedWriteGuard<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(On<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Access<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Fence<'static, Writer>: Send, Sync, Clone, Copy);

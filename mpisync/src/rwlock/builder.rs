@@ -81,8 +81,8 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     /// How many threads of each rank take the lock at the same time, see
     /// [`WindowController::shared`]. Defaults to 1. Must be 1 at least and the same on all ranks.
     ///
-    /// Each thread beyond the first takes a cache line (128 bytes) for each rank of a node. More threads than
-    /// that may take the lock, and some then share a line.
+    /// Each thread beyond the first takes a cache line (128 bytes) for each rank of a node, and the number is
+    /// rounded up to a power of two, at most 256. More threads than that may take the lock; some then share a line.
     pub fn threads(mut self, count: usize) -> Self {
         self.threads = count.clamp(1, MAX_THREADS);
         self
@@ -116,9 +116,7 @@ impl<C: IntraCommunicator> Builder<'_, C> {
         ];
         let arguments = self.common.compared(&creation, "controller", own, None);
         let join = |object, _| WindowController::new(object, limit);
-        let lock = LockLayout {
-            more_counters: self.threads - 1,
-        };
+        let lock = LockLayout::for_threads(self.threads);
         self.common
             .make(&creation, &arguments, &layout(lock), 0, join)
     }

@@ -115,8 +115,8 @@ unsafe impl Shareable for QNode {}
 /// threads of each member and, if there are several nodes, the qnode.
 #[derive(Clone, Copy)]
 pub(crate) struct LockLayout {
-    /// How many counters of reading threads each rank has beside that in its line.
-    pub(crate) more_counters: usize,
+    /// How many counters of reading threads each rank has beside that in its line: one less than a power of two.
+    more_counters: usize,
 }
 
 /// The reader of a lock.
@@ -134,8 +134,13 @@ impl LockLayout {
         const MOST: usize = 16;
         static CORES: OnceLock<usize> = OnceLock::new();
         let cores = CORES.get_or_init(|| available_parallelism().map_or(1, NonZero::get));
+        Self::for_threads((*cores).min(MOST))
+    }
+
+    /// For ranks that have this number of threads, 1 at least: a power of two, which is quick to divide by.
+    pub(crate) fn for_threads(threads: usize) -> Self {
         LockLayout {
-            more_counters: (*cores).min(MOST) - 1,
+            more_counters: threads.next_power_of_two() - 1,
         }
     }
 

@@ -28,6 +28,7 @@ mod objects;
 mod polling;
 #[cfg(feature = "region")]
 mod regions;
+mod shared;
 mod slices;
 #[cfg(feature = "futures")]
 mod streams;

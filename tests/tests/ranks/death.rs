@@ -14,6 +14,7 @@ pub mod parts;
 pub mod poison;
 pub mod regions;
 pub mod survivors;
+pub mod threads;
 
 use std::fmt::Debug;
 use std::sync::atomic::Ordering::SeqCst;
@@ -25,7 +26,7 @@ use mpisync::{Access, CollectiveError, LockError, WindowController};
 use mpisync_tests::job::Job;
 use mpisync_tests::launch::Launch;
 use mpisync_tests::panics::expect_panic;
-use mpisync_tests::scratch::until;
+use mpisync_tests::scratch::{Scratch, until};
 use mpisync_tests::signals::{Signal, die, send};
 
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
@@ -59,10 +60,14 @@ fn victim(job: &Job) -> i32 {
 
 /// The victim publishes its process, and that it is ready.
 fn ready(job: &Job) {
-    job.scratch
-        .word(PROCESS)
-        .store(std::process::id().into(), SeqCst);
-    job.scratch.raise(READY);
+    ready_in(&job.scratch);
+}
+
+/// [`ready`] on any thread.
+fn ready_in(scratch: &Scratch) {
+    let process = std::process::id();
+    scratch.word(PROCESS).store(process.into(), SeqCst);
+    scratch.raise(READY);
 }
 
 fn victim_process(job: &Job) -> u32 {

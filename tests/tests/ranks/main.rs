@@ -44,6 +44,7 @@ mod region;
 mod region_errors;
 mod run;
 mod semaphore;
+mod shared;
 mod slices;
 mod soak;
 mod top;

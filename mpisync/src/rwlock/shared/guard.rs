@@ -3,7 +3,6 @@
 use crate::rwlock::shared::SharedController;
 use crate::span::{Activity, Hold};
 use std::fmt;
-use std::marker::PhantomData;
 use std::panic::Location;
 
 /// The read lock of a [`SharedController`], held by this thread until the guard is dropped. Many threads
@@ -15,7 +14,6 @@ use std::panic::Location;
 pub struct SharedReadGuard<'a> {
     ctrl: &'a SharedController<'a>,
     hold: Hold,
-    thread: PhantomData<*const StaysOnItsThread>,
 }
 
 /// The write lock of a [`SharedController`], held by this thread until the guard is dropped. No other
@@ -27,11 +25,7 @@ pub struct SharedReadGuard<'a> {
 pub struct SharedWriteGuard<'a> {
     ctrl: &'a SharedController<'a>,
     hold: Hold,
-    thread: PhantomData<*const StaysOnItsThread>,
 }
-
-/// The reason why guards are neither `Send` nor `Sync`: the thread that takes a lock has it noted.
-struct StaysOnItsThread;
 
 impl<'a> SharedReadGuard<'a> {
     /// The guard of a thread that has entered as a reader.
@@ -41,11 +35,7 @@ impl<'a> SharedReadGuard<'a> {
         location: &'static Location<'static>,
     ) -> Self {
         let hold = hold(ctrl, Activity::Read, location);
-        SharedReadGuard {
-            ctrl,
-            hold,
-            thread: PhantomData,
-        }
+        SharedReadGuard { ctrl, hold }
     }
 
     /// This rank's number in the communicator.
@@ -68,11 +58,7 @@ impl<'a> SharedWriteGuard<'a> {
         location: &'static Location<'static>,
     ) -> Self {
         let hold = hold(ctrl, Activity::Write, location);
-        SharedWriteGuard {
-            ctrl,
-            hold,
-            thread: PhantomData,
-        }
+        SharedWriteGuard { ctrl, hold }
     }
 
     /// Turns the write lock into a read lock; no other thread of any rank writes in between. Not

@@ -42,32 +42,52 @@ pub(super) enum Release {
     Downgrade,
 }
 
+impl ThisThread {
+    #[inline]
+    fn number(&self) -> usize {
+        self.number.get().unwrap_or_else(|| self.draw_number())
+    }
+
+    #[cold]
+    fn draw_number(&self) -> usize {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        self.number.set(Some(number));
+        number
+    }
+}
+
 /// The number of this thread among those that use shared controllers.
 #[inline]
 pub(super) fn number_of_thread() -> usize {
-    let number = |this: &ThisThread| this.number.get().unwrap_or_else(|| draw_number(this));
     // A thread that ends may have any.
-    THIS_THREAD.try_with(number).unwrap_or_default()
+    THIS_THREAD.try_with(ThisThread::number).unwrap_or_default()
 }
 
-#[cold]
-fn draw_number(this: &ThisThread) -> usize {
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let number = NEXT.fetch_add(1, Ordering::Relaxed);
-    this.number.set(Some(number));
-    number
-}
-
-/// Notes another read guard of this thread, if it has a guard of the controller. Returns whether it has.
+/// Notes another read guard of this thread, if it has a guard of the controller. The error is the number of the
+/// thread if it has none.
 #[inline]
-pub(super) fn read_again(controller: u64) -> bool {
-    with(controller, |held| held.reads += 1).is_some()
+pub(super) fn read_again(controller: u64) -> Result<(), usize> {
+    let noted = THIS_THREAD.try_with(|this| {
+        let mut all = this.held.borrow_mut();
+        match all.iter_mut().find(|held| held.controller == controller) {
+            Some(held) => {
+                held.reads += 1;
+                Ok(())
+            }
+            None => Err(this.number()),
+        }
+    });
+    noted.unwrap_or(Err(0))
 }
 
 /// Whether this thread has a guard of the controller.
-#[inline]
 pub(super) fn holds(controller: u64) -> bool {
-    with(controller, |_| ()).is_some()
+    let is_noted = THIS_THREAD.try_with(|this| {
+        let all = this.held.borrow();
+        all.iter().any(|held| held.controller == controller)
+    });
+    is_noted.unwrap_or_default()
 }
 
 /// Notes the first guard of this thread, to read.
@@ -120,17 +140,6 @@ pub(super) fn leave_write(controller: u64, counter: usize) -> Release {
 fn note(held: Held) {
     // A thread that ends holds it without a note.
     let _ = THIS_THREAD.try_with(|this| this.held.borrow_mut().push(held));
-}
-
-#[inline]
-fn with<T>(controller: u64, act: impl FnOnce(&mut Held) -> T) -> Option<T> {
-    let noted = THIS_THREAD.try_with(|this| {
-        let mut all = this.held.borrow_mut();
-        all.iter_mut()
-            .find(|held| held.controller == controller)
-            .map(act)
-    });
-    noted.ok().flatten()
 }
 
 #[inline]

@@ -37,11 +37,11 @@ impl SharedLock<'_> {
         location: &'static Location<'static>,
     ) -> Result<(), LockError> {
         self.object.check_usable()?;
-        if held::read_again(controller) {
+        let Err(thread) = held::read_again(controller) else {
             return Ok(());
-        }
+        };
         let call = || Call::new(self, "read", location);
-        let mine = self.counter();
+        let mine = self.counter_of(thread);
         let counter = self
             .waiting_readers
             .read(self.node, mine, || Deadline::within(limit).of(call()))
@@ -57,10 +57,10 @@ impl SharedLock<'_> {
         location: &'static Location<'static>,
     ) -> Result<bool, LockError> {
         self.object.check_usable()?;
-        if held::read_again(controller) {
+        let Err(thread) = held::read_again(controller) else {
             return Ok(true);
-        }
-        let counter = self.counter();
+        };
+        let counter = self.counter_of(thread);
         let has_lock = self.node.try_read_as_thread(counter);
         if has_lock {
             self.note_reader(controller, counter, location);
@@ -116,7 +116,7 @@ impl SharedLock<'_> {
 
     /// Leaves as a writer. This thread stays as a reader if it has a guard to read.
     pub(super) fn leave_write(&self, controller: u64) {
-        let counter = self.counter();
+        let counter = self.counter_of(held::number_of_thread());
         match held::leave_write(controller, counter) {
             Release::Downgrade => self.downgrade(counter),
             _ => self.unlock_write(),
@@ -172,10 +172,11 @@ impl SharedLock<'_> {
         }
     }
 
-    /// The counter of this thread.
+    /// The counter of the thread with this number.
     #[inline]
-    fn counter(&self) -> usize {
-        held::number_of_thread() % self.node.memory.counters()
+    fn counter_of(&self, thread: usize) -> usize {
+        // Their number is a power of two.
+        thread & (self.node.memory.counters() - 1)
     }
 
     /// The lock of this node, for the lock across nodes.

@@ -311,6 +311,8 @@ impl<'a> Watch<'a> {
         if self.record == 0 {
             self.record = records::begin(call, now - self.start);
             SIGHTINGS.with_borrow_mut(Vec::clear);
+        } else {
+            records::renew(call, self.record);
         }
         note_sightings(awaited, now);
         records::note_awaited(call, self.record, awaited.first().map(|first| first.rank));

@@ -227,6 +227,11 @@ pub(super) fn begin(call: Call<'_>, lasted: Duration) -> u64 {
     since
 }
 
+/// Records the wait of this identity if another thread of this rank had the record when it began, and has ended its wait.
+pub(super) fn renew(call: Call<'_>, since: u64) {
+    for_each_in(call.subject.domain(), |record| record.begin(call, since));
+}
+
 /// Notes for whom the call of this identity waits.
 pub(super) fn note_awaited(call: Call<'_>, since: u64, awaited: Option<u32>) {
     let own = call.subject.domain().segment().my_wait();

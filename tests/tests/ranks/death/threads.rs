@@ -1,0 +1,109 @@
+//! A rank dies whose threads share a controller.
+
+use std::thread;
+use std::time::Duration;
+
+use mpi::traits::CommunicatorCollectives;
+use mpisync::WindowController;
+use mpisync_tests::job::Job;
+
+use super::{
+    LONG, assert_holder_died, await_death, die, lock_works, ready, ready_in, survived, victim,
+};
+
+mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
+    thread_that_writes_dies = |job| thread_dies(job, true),
+    thread_that_reads_dies = |job| thread_dies(job, false),
+    thread_that_waits_dies,
+);
+
+// A word of scratch memory.
+const MET: usize = 9;
+
+fn controller(job: &Job) -> WindowController {
+    let builder = WindowController::builder(&job.world).threads(3);
+    builder.build().unwrap()
+}
+
+/// What `work` returns on each of three threads.
+fn on_threads<R: Send>(work: impl Fn(usize) -> R + Sync) -> Vec<R> {
+    thread::scope(|scope| {
+        let work = &work;
+        let threads: Vec<_> = (0..3)
+            .map(|thread| scope.spawn(move || work(thread)))
+            .collect();
+        let results = threads.into_iter().map(|thread| thread.join().unwrap());
+        results.collect()
+    })
+}
+
+/// The victim dies while one of its threads has the lock. Each thread of the others gets the error if that was to
+/// write. Then one of them repairs the lock.
+fn thread_dies(job: &Job, writes: bool) {
+    let mut ctrl = controller(job);
+    job.world.barrier();
+    let shared = ctrl.shared().unwrap();
+    let scratch = &job.scratch;
+    if job.rank == victim(job) {
+        thread::scope(|scope| {
+            // This thread has the lock, too, or waits for it.
+            let _reading = (!writes).then(|| shared.read());
+            scope.spawn(|| {
+                let _guards = match writes {
+                    true => (Some(shared.write()), None),
+                    false => (None, Some(shared.read())),
+                };
+                ready_in(scratch);
+                die();
+            });
+            drop(shared.read());
+        });
+        unreachable!("a thread of this rank has killed it");
+    }
+    await_death(job);
+    let outcomes = on_threads(|thread| match thread {
+        0 => shared.write_timeout(LONG).map(drop),
+        _ => shared.read_timeout(LONG).map(drop),
+    });
+    for outcome in outcomes {
+        match writes {
+            true => assert_holder_died(job, outcome),
+            false => assert_eq!(outcome, Ok(())),
+        }
+    }
+    drop(shared);
+    // All have got the error before one of them repairs the lock.
+    scratch.meet(MET, job.size - 1);
+    assert!(ctrl.clear_poison().is_ok());
+    lock_works(job, &mut ctrl);
+    survived(job)
+}
+
+/// The victim dies while some of its threads wait to write and others to read.
+fn thread_that_waits_dies(job: &Job) {
+    let mut ctrl = controller(job);
+    job.world.barrier();
+    let shared = ctrl.shared().unwrap();
+    let writing = (job.rank == 0).then(|| shared.write());
+    job.world.barrier();
+    if job.rank == victim(job) {
+        thread::scope(|scope| {
+            for number in 0..4 {
+                let shared = &shared;
+                scope.spawn(move || match number % 2 {
+                    0 => drop(shared.write()),
+                    _ => drop(shared.read()),
+                });
+            }
+            // They wait.
+            thread::sleep(Duration::from_millis(100));
+            ready(job);
+            die();
+        });
+    }
+    await_death(job);
+    drop(writing);
+    drop(shared);
+    lock_works(job, &mut ctrl);
+    survived(job)
+}
