@@ -4,7 +4,8 @@
 //! into one ordinary HDF5 file. [`results`] has the file's layout, its contents and its
 //! verification, and [`cli`] the command line and the output.
 //!
-//! In `shared_table` many ranks write rows into one table of comma-separated values.
+//! In `shared_table` many ranks write rows into one table of comma-separated values. In `thread_cache` the
+//! threads of all ranks fill one cache in a file.
 //!
 //! `word_count` and `pipeline` pass work between ranks through channels. [`room`] is for a rank
 //! that both puts and takes.

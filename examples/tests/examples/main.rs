@@ -73,6 +73,19 @@ fn shared_table() {
 }
 
 #[test]
+fn thread_cache() {
+    let example = example!("thread_cache");
+    for ranks in different_ranks() {
+        let file = fresh("cache.txt");
+        for words in ["60", "60 --threads 1", "7 --threads 9"] {
+            let values = words.split(' ').next().unwrap();
+            let expected = format!("verified: {values} values, each computed once");
+            example.ends_with_on(ranks, expected, &[&file], words);
+        }
+    }
+}
+
+#[test]
 fn word_count() {
     let text = fresh("text.txt");
     fs::write(&text, awkward_text()).unwrap();
