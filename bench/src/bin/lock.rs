@@ -14,6 +14,9 @@
 //! - `read_all`, `write_all`: all ranks work all the time. The figure is the elapsed time divided
 //!   by the operations of all ranks together: two ranks that do not delay each other show half the
 //!   time.
+//! - `read_threads_1`, `read_threads_4`: one thread, or four, of each rank lock for reading all the time,
+//!   mpisync's by a `SharedController`. The figure is the elapsed time divided by the operations of all
+//!   threads together.
 //! - `write_moved`: the first and the last rank lock for writing in turn, and hand the turn over by
 //!   a message. The figure is the time that a rank needs for a free lock that the other rank used
 //!   last.

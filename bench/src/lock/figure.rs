@@ -5,13 +5,15 @@ use super::{Case, Name};
 use crate::figures::{Job, SPREAD, curves, dots, on};
 use crate::plot::{Curves, Figure, Panel, Unit};
 
-const CASES: [(Case, &str); 8] = [
+const CASES: [(Case, &str); 10] = [
     (Case::ReadAlone, "Read lock, one rank"),
     (
         Case::ReadMostly,
         "Read lock, one rank, a write lock in each thousand",
     ),
     (Case::ReadAll, "Read lock, all ranks at once"),
+    (Case::ReadThreads1, "Read lock, a thread of each rank"),
+    (Case::ReadThreads4, "Read lock, four threads of each rank"),
     (Case::WriteAlone, "Write lock, one rank"),
     (Case::WriteAll, "Write lock, all ranks at once"),
     (Case::WriteMoved, "Write lock, two ranks in turn"),

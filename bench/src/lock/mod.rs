@@ -11,12 +11,13 @@ pub mod nap_1ms;
 pub mod pthread_rwlock;
 
 use std::hint::black_box;
+use std::thread;
 
 use clap::ValueEnum;
 use mpi::traits::*;
 
 use crate::clock;
-use crate::pace::repeat_until;
+use crate::pace::{Laps, repeat_until};
 use crate::team::Team;
 use crate::turns::Subject;
 use crate::window::progress;
@@ -31,6 +32,12 @@ pub enum Case {
     ReadMostly,
     /// All ranks lock for reading.
     ReadAll,
+    /// One thread of each rank locks for reading, in the way of threads that share the lock.
+    #[value(name = "read_threads_1")]
+    ReadThreads1,
+    /// Four threads of each rank lock for reading.
+    #[value(name = "read_threads_4")]
+    ReadThreads4,
     /// One rank locks for writing; the others are idle.
     WriteAlone,
     /// All ranks lock for writing, one after another.
@@ -49,10 +56,22 @@ pub enum Case {
 }
 
 impl Case {
+    /// How many threads of each rank share the lock, if threads do.
+    fn threads(self) -> Option<usize> {
+        match self {
+            Case::ReadThreads1 => Some(1),
+            Case::ReadThreads4 => Some(MOST_THREADS),
+            _ => None,
+        }
+    }
+
     fn is_alone(self) -> bool {
         matches!(self, Case::ReadAlone | Case::ReadMostly | Case::WriteAlone)
     }
 }
+
+/// The most threads of a rank in a case.
+const MOST_THREADS: usize = 4;
 
 /// A subject.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -88,6 +107,9 @@ impl Name {
                     self,
                     Name::Mpisync | Name::MpisyncAsync | Name::PthreadRwlock | Name::MpiWinLock
                 )
+            }
+            Case::ReadThreads1 | Case::ReadThreads4 => {
+                matches!(self, Name::Mpisync | Name::PthreadRwlock)
             }
             Case::Idle => matches!(self, Name::Mpisync | Name::Nap1ms),
             Case::WriteBesideBusy => matches!(self, Name::Mpisync | Name::MpiWinLock),
@@ -286,6 +308,24 @@ fn beside_busy_round<L: Lock>(lock: &mut L, team: &Team) -> f64 {
         }
     }
     team.max(longest) as f64
+}
+
+/// One round in which threads of each rank call `read`, which takes the lock for reading and releases it.
+fn threads_round(threads: usize, team: &Team, read: impl Fn() + Sync) -> f64 {
+    let span = team.start();
+    let laps: Vec<Laps> = thread::scope(|scope| {
+        let work = || repeat_until(span.end, &read);
+        let threads: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
+        let laps = threads
+            .into_iter()
+            .map(|thread| thread.join().expect("a thread reads"));
+        laps.collect()
+    });
+    let laps = Laps {
+        operations: laps.iter().map(|laps| laps.operations).sum(),
+        end: laps.iter().map(|laps| laps.end).max().unwrap_or_default(),
+    };
+    team.tally(span, laps).nanos_per_operation()
 }
 
 /// The length of a round of [`Case::Idle`] in nanoseconds: a second.

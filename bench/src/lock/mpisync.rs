@@ -3,20 +3,27 @@
 use ::mpisync::{Access, WindowController};
 use mpi::topology::SimpleCommunicator;
 
-use super::{Case, HandOver, Lock, hand_over_round, lock_round};
+use super::{Case, HandOver, Lock, MOST_THREADS, hand_over_round, lock_round, threads_round};
 use crate::team::Team;
 use crate::turns::Subject;
 
-/// A controller whose master is rank 0.
+/// Controllers whose master is rank 0.
 pub struct Mpisync {
     controller: WindowController,
+    for_threads: WindowController,
 }
 
 impl Mpisync {
-    /// Makes the controller. Collective.
+    /// Makes the controllers. Collective.
     pub fn new(world: &SimpleCommunicator) -> Self {
         let controller = ::mpisync::sync(world).expect("a controller of all ranks can be made");
-        Self { controller }
+        let for_threads = WindowController::builder(world)
+            .threads(MOST_THREADS)
+            .build();
+        Self {
+            controller,
+            for_threads: for_threads.expect("a controller of all ranks can be made"),
+        }
     }
 }
 
@@ -46,6 +53,10 @@ impl HandOver for Mpisync {
 
 impl Subject<Case> for Mpisync {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
+        if let Some(threads) = case.threads() {
+            let shared = self.for_threads.shared().expect("MPI has threads");
+            return threads_round(threads, team, || drop(shared.read()));
+        }
         match case {
             Case::SingleWriteShare8 => hand_over_round(self, team),
             _ => lock_round(self, case, team),
@@ -53,8 +64,8 @@ impl Subject<Case> for Mpisync {
     }
 
     fn close(self: Box<Self>) {
-        self.controller
-            .close()
-            .expect("all ranks close the controller");
+        for controller in [self.controller, self.for_threads] {
+            controller.close().expect("all ranks close the controller");
+        }
     }
 }

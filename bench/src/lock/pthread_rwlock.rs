@@ -12,7 +12,7 @@ use libc::{
 };
 use mpi::topology::SimpleCommunicator;
 
-use super::{Case, Lock, lock_round};
+use super::{Case, Lock, lock_round, threads_round};
 use crate::memory::{Object, succeed};
 use crate::team::Team;
 use crate::turns::Subject;
@@ -67,9 +67,30 @@ impl Lock for PthreadRwlock {
     }
 }
 
+/// The lock, for the threads of this rank.
+struct ForThreads(*mut pthread_rwlock_t);
+
+// SAFETY: any thread may take a lock of pthreads.
+unsafe impl Sync for ForThreads {}
+
+impl ForThreads {
+    /// Takes the lock for reading, and releases it.
+    fn read(&self) {
+        // SAFETY: the lock is initialized, and this thread holds it when it releases it.
+        unsafe {
+            succeed(pthread_rwlock_rdlock(self.0));
+            succeed(pthread_rwlock_unlock(self.0));
+        }
+    }
+}
+
 impl Subject<Case> for PthreadRwlock {
     fn round(&mut self, case: Case, team: &Team) -> f64 {
-        lock_round(self, case, team)
+        let Some(threads) = case.threads() else {
+            return lock_round(self, case, team);
+        };
+        let lock = ForThreads(self.lock.as_ptr());
+        threads_round(threads, team, || lock.read())
     }
 
     fn close(self: Box<Self>) {
