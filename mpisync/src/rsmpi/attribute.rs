@@ -7,8 +7,10 @@ use crate::shm::lock;
 use mpi::ffi;
 use std::collections::VecDeque;
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::thread;
+use std::time::{Duration, Instant};
 
 static FINALIZED: AtomicBool = AtomicBool::new(false);
 
@@ -16,6 +18,30 @@ static FINALIZED: AtomicBool = AtomicBool::new(false);
 #[inline]
 pub(crate) fn is_finalized() -> bool {
     FINALIZED.load(Ordering::Relaxed)
+}
+
+/// How many threads are in a [`CallBeforeEnd`].
+static CALLS: AtomicUsize = AtomicUsize::new(0);
+
+/// A call of MPI by any thread, which `MPI_Finalize` on another thread waits for.
+pub(super) struct CallBeforeEnd(());
+
+impl CallBeforeEnd {
+    /// Begins a call. None if `MPI_Finalize` has begun.
+    #[inline]
+    pub(super) fn begin() -> Option<Self> {
+        // SeqCst: either this finds the end, or the end finds this.
+        CALLS.fetch_add(1, Ordering::SeqCst);
+        let call = CallBeforeEnd(());
+        (!FINALIZED.load(Ordering::SeqCst)).then_some(call)
+    }
+}
+
+impl Drop for CallBeforeEnd {
+    #[inline]
+    fn drop(&mut self) {
+        CALLS.fetch_sub(1, Ordering::Release);
+    }
 }
 
 /// The functions to call before MPI is finalized.
@@ -149,5 +175,11 @@ unsafe extern "C" fn note_end(
 /// something else calls `MPI_Finalize`, which may be too late, see `net::network::thread`.
 pub(crate) fn end() {
     act_at_end();
-    FINALIZED.store(true, Ordering::Relaxed);
+    FINALIZED.store(true, Ordering::SeqCst);
+    // A call that takes longer may wait for a rank that has died.
+    const LONGEST_CALL: Duration = Duration::from_secs(5);
+    let start = Instant::now();
+    while CALLS.load(Ordering::SeqCst) != 0 && start.elapsed() < LONGEST_CALL {
+        thread::yield_now();
+    }
 }

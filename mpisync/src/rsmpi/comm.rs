@@ -1,7 +1,7 @@
 //! mpisync's own duplicate of a communicator.
 
 use crate::error::CreateError;
-use crate::rsmpi::attribute;
+use crate::rsmpi::attribute::CallBeforeEnd;
 use crate::rsmpi::waiting::Waiting;
 use crate::shm::lock;
 use mpi::ffi;
@@ -129,9 +129,9 @@ impl OwnComm {
 
     /// Lets MPI make progress.
     pub(super) fn probe(&self) {
-        if attribute::is_finalized() {
+        let Some(_call) = CallBeforeEnd::begin() else {
             return;
-        }
+        };
         let mut found: c_int = 0;
         // SAFETY: a probe of a valid communicator with results in live variables; the result does
         // not matter.

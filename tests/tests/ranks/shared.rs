@@ -36,6 +36,7 @@ mpisync_tests::cases!(on [2, 4] with [OwnJob, OneNode, Environment(&[("MPISYNC_D
 );
 
 mpisync_tests::cases!(processes on [1, 2] with [OneNode]: threads_that_must_not_call_mpi);
+mpisync_tests::cases!(processes on [1, 2]: threads_that_wait_while_mpi_ends);
 mpisync_tests::cases!(processes on [3] with [SeveralNodes]: threads_that_must_send_messages);
 
 const THREADS: usize = 3;
@@ -403,6 +404,31 @@ fn threads_that_must_not_call_mpi() {
     });
     drop(shared);
     drop(ctrl);
+}
+
+/// Threads that nobody joins poll MPI for as long as they wait, and MPI is finalized meanwhile.
+fn threads_that_wait_while_mpi_ends() {
+    let universe = mpisync::initialize().expect("MPI is initialized once");
+    let ctrl = mpisync::sync(&universe.world()).unwrap();
+    let ctrl: &'static mut WindowController = Box::leak(Box::new(ctrl));
+    let shared: &'static SharedController<'static> = Box::leak(Box::new(ctrl.shared().unwrap()));
+    let rank = universe.world().rank();
+    let has_lock = (rank == 0).then(|| shared.write());
+    universe.world().barrier();
+    for thread in 0..4 {
+        thread::spawn(move || match thread % 2 {
+            0 => drop(shared.read_timeout(Duration::MAX)),
+            _ => drop(shared.write_timeout(Duration::MAX)),
+        });
+    }
+    thread::sleep(Duration::from_millis(30));
+    drop(universe);
+    let error = shared.read_timeout(LONG).map(drop);
+    assert!(
+        has_lock.is_some() || error == Err(LockError::Finalized),
+        "{error:?}"
+    );
+    std::mem::forget(has_lock);
 }
 
 /// MPI is initialized for one thread, and there are several nodes.

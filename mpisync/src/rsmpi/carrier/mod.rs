@@ -8,7 +8,7 @@ mod pieces;
 mod windows;
 
 use crate::error::CreateError;
-use crate::rsmpi::attribute::is_finalized;
+use crate::rsmpi::attribute::CallBeforeEnd;
 use crate::rsmpi::carrier::messages::Messages;
 pub(crate) use crate::rsmpi::carrier::pieces::Piece;
 use crate::rsmpi::carrier::windows::Windows;
@@ -136,9 +136,9 @@ impl Carrier {
         bytes: Buffer,
         give_up: &dyn Fn() -> bool,
     ) -> Result<(), Unsent> {
-        if is_finalized() {
+        let Some(_call) = CallBeforeEnd::begin() else {
             return Ok(());
-        }
+        };
         if rank as i32 == comm.rank() {
             lock(&self.own).push_back(bytes);
             return Ok(());
@@ -168,9 +168,9 @@ impl Carrier {
     /// If a waiting message, or a reply, could not be sent, or a message not received. All messages
     /// that arrived have been handled.
     pub(crate) fn poll(&self, comm: &OwnComm) -> Result<bool, Unsent> {
-        if is_finalized() {
+        let Some(_call) = CallBeforeEnd::begin() else {
             return Ok(false);
-        }
+        };
         let _alone = match self.polling.try_lock() {
             Ok(alone) => alone,
             Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
