@@ -126,6 +126,13 @@ impl LockState {
         if self.holds_any() {
             self.release_leaked();
         }
+        self.release_leaked_by_threads();
+    }
+
+    /// Releases the lock if leaked guards of threads hold it. Their shared controller, which borrowed the owner of this
+    /// lock mutably, is gone, too.
+    #[inline]
+    fn release_leaked_by_threads(&self) {
         if self.was_shared.take() {
             self.parts_to_share().release_leaked();
         }
@@ -197,6 +204,7 @@ impl LockState {
         limit: Option<Duration>,
         location: &'static Location<'static>,
     ) -> Result<(), LockError> {
+        self.release_leaked_by_threads();
         let call = || Call::new(self, "read", location);
         self.node
             .read(|| Deadline::within(limit).of(call()))

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// A test that has not ended by then ends the process.
-fn within(limit: Duration, test: impl FnOnce()) {
+pub(super) fn within(limit: Duration, test: impl FnOnce()) {
     let (done, is_done) = mpsc::channel::<()>();
     thread::spawn(move || {
         if is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
@@ -23,9 +23,9 @@ fn within(limit: Duration, test: impl FnOnce()) {
     drop(done);
 }
 
-const LIMIT: Duration = Duration::from_secs(60);
+pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// Long enough for another thread to have come where it waits.
-const A_WHILE: Duration = Duration::from_millis(30);
+pub(super) const A_WHILE: Duration = Duration::from_millis(30);
 const SOON: Duration = Duration::from_micros(30);
 
 /// What the lock guards: two numbers that are equal whenever nobody writes.
@@ -410,6 +410,20 @@ fn leaked_guards_are_released_with_the_shared_controller() {
             let shared = ctrl.shared().expect("no MPI");
             assert!(shared.try_write().is_some());
         }
+    });
+}
+
+/// Also if the shared controller was leaked, and the controller is borrowed to read.
+#[test]
+fn a_leaked_guard_of_a_leaked_shared_controller_is_released() {
+    within(LIMIT, || {
+        let mut ctrl = WindowController::local();
+        let shared = ctrl.shared().expect("no MPI");
+        thread::scope(|scope| {
+            scope.spawn(|| mem::forget(shared.write()));
+        });
+        mem::forget(shared);
+        assert!(ctrl.read_timeout(LIMIT).is_ok());
     });
 }
 
