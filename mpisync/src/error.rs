@@ -93,10 +93,10 @@ pub enum LockError {
     /// the wait. This rank has left the queue of the lock.
     #[error("the wait was interrupted, as the program has asked by `interrupt_waits`")]
     Interrupted,
-    /// This thread has a guard of the controller that it shares with other threads, and would wait for itself.
+    /// This thread has a guard of the object that it shares with other threads, and would wait for itself.
     #[error(
-        "this thread wants to write and holds a guard of the controller already, for which it would wait; drop that guard first, \
-         also one that a caller of this function holds"
+        "this thread would wait for itself, because it has a guard of this object already; drop that guard first, also one that a \
+         caller of this function has"
     )]
     HeldByThread,
     /// MPI was finalized.

@@ -74,7 +74,7 @@
 //!
 //! | type | what the ranks share | choose it for |
 //! | --- | --- | --- |
-//! | [`WindowController`] | a reader-writer lock, also for threads ([`SharedController`]) | something that lies elsewhere, mostly read; steps that one rank does for all |
+//! | [`WindowController`] | a reader-writer lock | something that lies elsewhere, mostly read; steps that one rank does for all |
 //! | [`Guarded`] | a file or a handle of another library, with its lock | files: it is open only while the lock is held |
 //! | [`Region`] | an array in memory, one copy a node | data that all ranks read in place and few change |
 //! | [`RemoteChannel`] | a queue of messages of one plain type | handing work or results from rank to rank |
@@ -101,10 +101,11 @@
 //! `guard.view()` of a region's guard can be used in [`std::thread::scope`], and a
 //! [`RegionReadGuard`] is itself `Sync`. Error types are `Send` and `Sync`.
 //!
-//! [`WindowController::shared`] lets the threads of a rank take the lock of a controller, each for
-//! itself. The [`SharedController`] borrows the controller, so collective calls stay on its thread and
-//! cannot be made meanwhile. The threads need `MPI_THREAD_MULTIPLE` over several nodes
-//! ([`CreateError::SharedByThreads`]), and nothing of MPI on one.
+//! The method `shared` of controllers, mutexes, semaphores and counters lets the
+//! threads of a rank use them together: [`WindowController::shared`].
+//! What it makes borrows the object, so collective calls stay on the object's thread and cannot be made
+//! meanwhile. The threads need `MPI_THREAD_MULTIPLE` over several nodes ([`CreateError::SharedByThreads`]),
+//! and nothing of MPI on one.
 //!
 //! # Terms
 //! - **Rank**: one process of a communicator, and its number in it, which counts from 0.
@@ -196,7 +197,9 @@ mod wait_queue;
 #[doc(inline)]
 pub use crate::batch::{Batch, Task};
 #[doc(inline)]
-pub use crate::channel::{BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel};
+pub use crate::channel::{
+    BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel,
+};
 pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};
 pub use crate::collective::future::{AccessFuture, CollectFuture};
@@ -213,7 +216,9 @@ pub use crate::plain::Plain;
 pub use crate::plain::foreign::pod::Pod;
 #[cfg(feature = "region")]
 #[doc(inline)]
-pub use crate::region::{Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard};
+pub use crate::region::{
+    Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard,
+};
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::future::{ReadFuture, WriteFuture};
 pub use crate::rwlock::guard::{ReadGuard, UpgradeError, WriteGuard};
@@ -226,8 +231,8 @@ pub use crate::shm::waiting::report_waits_on_signal;
 pub use crate::shm::waiting::{OnDeadlock, interrupt_waits, on_deadlock, report_waits_after};
 #[doc(inline)]
 pub use crate::sync::{
-    Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore, Turn,
-    TurnGuard,
+    Barrier, Condvar, Counter, Latch, Mutex, MutexGuard, OnceShared, Permit, Semaphore,
+    SharedCounter, SharedMutex, SharedMutexGuard, SharedPermit, SharedSemaphore, Turn, TurnGuard,
 };
 pub use crate::transport::Transport;
 #[doc(inline)]

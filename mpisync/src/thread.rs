@@ -8,7 +8,9 @@ use crate::WindowController;
 use crate::plain::Plain;
 use crate::rwlock::shared::guard::{SharedReadGuard, SharedWriteGuard};
 use crate::rwlock::state::LockState;
-use crate::sync::{Barrier, Condvar, Counter, Integer, Latch, Mutex, OnceShared, Semaphore, Turn};
+use crate::sync::{
+    Barrier, Condvar, Counter, Integer, Latch, Mutex, OnceShared, Semaphore, SharedPermit, Turn,
+};
 use std::marker::PhantomData;
 
 /// The thread of a rank that locks and calls MPI.
@@ -21,7 +23,7 @@ pub struct RankThread<'a>(PhantomData<&'a ()>);
 #[diagnostic::on_unimplemented(
     message = "what locks or calls MPI stays on the thread that made it",
     label = "cannot be used on another thread",
-    note = "lend that thread what is guarded instead: `guard.view()` of a region's guard, `&*guard` of a mutex's; `WindowController::shared` lets threads lock"
+    note = "lend that thread what is guarded instead: `guard.view()` of a region's guard, `&*guard` of a mutex's; `shared` of most objects lets threads use them"
 )]
 pub trait LeavesItsThread {}
 
@@ -42,6 +44,7 @@ stay_on_their_thread! {
     [] WindowController,
     ['g] SharedReadGuard<'g>,
     ['g] SharedWriteGuard<'g>,
+    ['g] SharedPermit<'g>,
     [] Barrier,
     [] Condvar,
     [T: Integer] Counter<T>,

@@ -3,6 +3,7 @@
 
 mod future;
 mod poison;
+mod threads;
 mod waits;
 
 use crate::error::LockError;
@@ -120,6 +121,11 @@ impl Base {
     #[inline]
     fn note_held_at(&self, location: &'static Location<'static>) {
         self.begin_hold(location);
+        self.note_place(location);
+    }
+
+    #[inline]
+    fn note_place(&self, location: &'static Location<'static>) {
         match &self.side {
             Side::Local(queue) => queue.my_slot().held_at.set(location),
             Side::Remote(client) => {
@@ -211,28 +217,38 @@ impl Base {
     #[inline]
     #[track_caller]
     pub(super) fn try_acquire(&self, count: u32) -> Result<Option<Grant>, LockError> {
-        self.object.check_usable()?;
         let location = Location::caller();
+        let granted = self.try_grant(count, location)?;
+        if granted.is_some() {
+            self.add_held(count);
+            self.note_held_at(location);
+        }
+        Ok(granted)
+    }
+
+    /// Takes permits if they are free and no rank waits, and does not note them.
+    #[inline]
+    fn try_grant(
+        &self,
+        count: u32,
+        location: &'static Location<'static>,
+    ) -> Result<Option<Grant>, LockError> {
+        self.object.check_usable()?;
         let error = |stop| self.error(stop, None, Call::new(self, "try", location));
-        let granted = match &self.side {
+        match &self.side {
             Side::Local(queue) => {
                 let mut taken = queue.try_acquire(self.me(), count);
                 if !taken {
                     self.inspect_if_due(queue).map_err(error)?;
                     taken = queue.try_acquire(self.me(), count);
                 }
-                taken.then(Grant::default)
+                Ok(taken.then(Grant::default))
             }
-            Side::Remote(client) => match client.try_acquire(self.block(), count) {
-                Ok(granted) => granted.map(Grant::from),
-                Err(stop) => return Err(error(stop)),
-            },
-        };
-        if granted.is_some() {
-            self.add_held(count);
-            self.note_held_at(location);
+            Side::Remote(client) => client
+                .try_acquire(self.block(), count)
+                .map(|granted| granted.map(Grant::from))
+                .map_err(error),
         }
-        Ok(granted)
     }
 
     /// Gives permits back. If the queue is on another node, sends the bytes of `cargo` with them.

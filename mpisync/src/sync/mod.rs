@@ -20,6 +20,8 @@
 //! there the object is a few words of shared memory that the ranks of the node change directly.
 //! Ranks of other nodes send requests, which the lowest rank of the root's node answers in its
 //! progress thread.
+//!
+//! [`Mutex::shared`], [`Semaphore::shared`] and [`Counter::shared`] let the threads of a rank use them.
 
 mod barrier;
 mod base;
@@ -38,10 +40,16 @@ pub use crate::sync::barrier::{Barrier, BarrierError, BarrierOf};
 #[cfg(feature = "mpi")]
 pub use crate::sync::builder::SyncBuilder;
 pub use crate::sync::condvar::{Condvar, CondvarOf, Wake};
-pub use crate::sync::counter::{Counter, CounterError, CounterOf, Integer, Reserved, UpTo, Values};
+pub use crate::sync::counter::{
+    Counter, CounterError, CounterOf, Integer, Reserved, SharedCounter, UpTo, Values,
+};
 pub use crate::sync::latch::{Latch, LatchError, LatchOf};
-pub use crate::sync::mutex::{LockFuture, Mutex, MutexGuard, MutexOf, ReborrowedMutexGuard};
+pub use crate::sync::mutex::{
+    LockFuture, Mutex, MutexGuard, MutexOf, ReborrowedMutexGuard, SharedMutex, SharedMutexGuard,
+};
 pub use crate::sync::once::{OnceError, OnceOf, OnceShared};
-pub use crate::sync::semaphore::{AcquireFuture, Permit, Semaphore, SemaphoreError, SemaphoreOf};
+pub use crate::sync::semaphore::{
+    AcquireFuture, Permit, Semaphore, SemaphoreError, SemaphoreOf, SharedPermit, SharedSemaphore,
+};
 pub use crate::sync::spec::Spec;
 pub use crate::sync::turn::{Turn, TurnError, TurnGuard, TurnOf};

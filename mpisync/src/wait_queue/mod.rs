@@ -32,7 +32,7 @@ pub(crate) mod remote;
 #[cfg(test)]
 mod tests;
 
-use crate::shm::atomic::Ordering;
+use crate::shm::atomic::{Mutex, Ordering, locked};
 use crate::shm::wait::{Deadline, Stop, wait};
 pub(crate) use crate::wait_queue::layout::MOST_PERMITS;
 use crate::wait_queue::layout::{FreePermits, Slot, UNSETTLED, WaitWords, Want};
@@ -110,6 +110,44 @@ impl<M: WaitMemory> WaitQueue<M> {
         self.check()?;
         let ticket = self.join(self.memory.me(), count);
         self.wait_for_grant(ticket, deadline)
+    }
+
+    /// [`acquire`](Self::acquire) by the one thread of this rank that waits. Others may release permits
+    /// meanwhile: `alone` is locked while a thread changes the slot of the rank.
+    pub(crate) fn acquire_as_thread(
+        &self,
+        count: u32,
+        deadline: Deadline<'_>,
+        alone: &Mutex<()>,
+    ) -> Result<(), Stop> {
+        let me = self.memory.me();
+        let ticket = {
+            let _alone = locked(alone);
+            if self.try_acquire(me, count) {
+                return Ok(());
+            }
+            self.check()?;
+            self.join(me, count)
+        };
+        let granted = wait(
+            &self.memory,
+            self.memory.slot(me).event(),
+            deadline,
+            || self.is_granted(me).then_some(()),
+            || {
+                let _alone = locked(alone);
+                self.inspect()
+            },
+        );
+        let _alone = locked(alone);
+        match granted {
+            Err(stop) if self.leave(me, ticket) => Err(stop),
+            // It was served at the last moment.
+            _ => {
+                self.take_up(me);
+                Ok(())
+            }
+        }
     }
 
     /// Waits until this rank, which is in the queue, is served. Leaves the queue at the deadline.

@@ -45,6 +45,7 @@ mod region_errors;
 mod run;
 mod semaphore;
 mod shared;
+mod shared_objects;
 mod slices;
 mod soak;
 mod top;

@@ -1,14 +1,15 @@
-//! What the current thread holds of shared controllers: a thread that has a guard may take another one to
-//! read, although a writer waits.
+//! What the current thread holds of objects that threads share: a thread that has a guard of a controller may
+//! take another one to read, although a writer waits, and no thread waits for itself.
 
 use std::cell::{Cell, RefCell};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What a thread holds of one controller.
+/// What a thread holds of one object.
 #[derive(Clone, Copy)]
 struct Held {
-    /// The number of the [`SharedController`](super::SharedController).
-    controller: u64,
+    /// The number of the object, such as a [`SharedController`](super::SharedController).
+    object: u64,
+    /// Read guards, or permits.
     reads: usize,
     writes: bool,
     /// The counter in which it is counted as a reader, if it does not write.
@@ -16,7 +17,7 @@ struct Held {
 }
 
 struct ThisThread {
-    /// The number of the thread; none before it has used a shared controller.
+    /// The number of the thread; none before it has used a shared object.
     number: Cell<Option<usize>>,
     held: RefCell<Vec<Held>>,
 }
@@ -57,20 +58,26 @@ impl ThisThread {
     }
 }
 
-/// The number of this thread among those that use shared controllers.
+/// A number for an object that threads share.
+pub(crate) fn new_number() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// The number of this thread among those that use shared objects.
 #[inline]
-pub(super) fn number_of_thread() -> usize {
+pub(crate) fn number_of_thread() -> usize {
     // A thread that ends may have any.
     THIS_THREAD.try_with(ThisThread::number).unwrap_or_default()
 }
 
-/// Notes another read guard of this thread, if it has a guard of the controller. The error is the number of the
+/// Notes another read guard of this thread, if it has a guard of the object. The error is the number of the
 /// thread if it has none.
 #[inline]
-pub(super) fn read_again(controller: u64) -> Result<(), usize> {
+pub(super) fn read_again(object: u64) -> Result<(), usize> {
     let noted = THIS_THREAD.try_with(|this| {
         let mut all = this.held.borrow_mut();
-        match all.iter_mut().find(|held| held.controller == controller) {
+        match all.iter_mut().find(|held| held.object == object) {
             Some(held) => {
                 held.reads += 1;
                 Ok(())
@@ -81,20 +88,20 @@ pub(super) fn read_again(controller: u64) -> Result<(), usize> {
     noted.unwrap_or(Err(0))
 }
 
-/// Whether this thread has a guard of the controller.
-pub(super) fn holds(controller: u64) -> bool {
+/// Whether this thread has a guard of the object.
+pub(crate) fn holds(object: u64) -> bool {
     let is_noted = THIS_THREAD.try_with(|this| {
         let all = this.held.borrow();
-        all.iter().any(|held| held.controller == controller)
+        all.iter().any(|held| held.object == object)
     });
     is_noted.unwrap_or_default()
 }
 
 /// Notes the first guard of this thread, to read.
 #[inline]
-pub(super) fn note_read(controller: u64, counter: usize) {
+pub(super) fn note_read(object: u64, counter: usize) {
     note(Held {
-        controller,
+        object,
         reads: 1,
         writes: false,
         counter,
@@ -103,9 +110,9 @@ pub(super) fn note_read(controller: u64, counter: usize) {
 
 /// Notes the first guard of this thread, to write.
 #[inline]
-pub(super) fn note_write(controller: u64) {
+pub(crate) fn note_write(object: u64) {
     note(Held {
-        controller,
+        object,
         reads: 0,
         writes: true,
         counter: 0,
@@ -114,8 +121,8 @@ pub(super) fn note_write(controller: u64) {
 
 /// Notes that this thread drops a read guard. If the thread ends and has lost its notes, the lock stays as it is.
 #[inline]
-pub(super) fn leave_read(controller: u64) -> Release {
-    leave(controller, Release::Nothing, |held| {
+pub(super) fn leave_read(object: u64) -> Release {
+    leave(object, Release::Nothing, |held| {
         held.reads -= 1;
         match held.reads > 0 || held.writes {
             true => Release::Nothing,
@@ -126,8 +133,8 @@ pub(super) fn leave_read(controller: u64) -> Release {
 
 /// Notes that this thread drops its write guard. If it has read guards, it is counted in `counter` from now on.
 #[inline]
-pub(super) fn leave_write(controller: u64, counter: usize) -> Release {
-    leave(controller, Release::Write, |held| {
+pub(super) fn leave_write(object: u64, counter: usize) -> Release {
+    leave(object, Release::Write, |held| {
         if held.reads == 0 {
             return Release::Write;
         }
@@ -137,20 +144,59 @@ pub(super) fn leave_write(controller: u64, counter: usize) -> Release {
     })
 }
 
+/// Notes that this thread drops the only guard that it can have of an object.
+pub(crate) fn leave_only(object: u64) {
+    leave(object, Release::Write, |_| Release::Write);
+}
+
+/// The number of permits that this thread has.
+pub(crate) fn permits(object: u64) -> usize {
+    let noted = THIS_THREAD.try_with(|this| {
+        let all = this.held.borrow();
+        let held = all.iter().find(|held| held.object == object)?;
+        Some(held.reads)
+    });
+    noted.ok().flatten().unwrap_or_default()
+}
+
+/// Notes that this thread has taken permits.
+pub(crate) fn add_permits(object: u64, count: usize) {
+    // A thread that ends has them without a note.
+    let _ = THIS_THREAD.try_with(|this| {
+        let mut all = this.held.borrow_mut();
+        match all.iter_mut().find(|held| held.object == object) {
+            Some(held) => held.reads += count,
+            None => all.push(Held {
+                object,
+                reads: count,
+                writes: false,
+                counter: 0,
+            }),
+        }
+    });
+}
+
+/// Notes that this thread gives permits back.
+pub(crate) fn take_permits(object: u64, count: usize) {
+    leave(object, Release::Nothing, |held| {
+        held.reads -= count;
+        match held.reads {
+            0 => Release::Read(0),
+            _ => Release::Nothing,
+        }
+    });
+}
+
 fn note(held: Held) {
     // A thread that ends holds it without a note.
     let _ = THIS_THREAD.try_with(|this| this.held.borrow_mut().push(held));
 }
 
 #[inline]
-fn leave(
-    controller: u64,
-    without_note: Release,
-    act: impl FnOnce(&mut Held) -> Release,
-) -> Release {
+fn leave(object: u64, without_note: Release, act: impl FnOnce(&mut Held) -> Release) -> Release {
     let left = THIS_THREAD.try_with(|this| {
         let mut all = this.held.borrow_mut();
-        let index = all.iter().position(|held| held.controller == controller)?;
+        let index = all.iter().position(|held| held.object == object)?;
         let release = act(&mut all[index]);
         if matches!(release, Release::Read(_) | Release::Write) {
             all.swap_remove(index);

@@ -7,10 +7,11 @@
 //! that it can read again while a writer waits.
 
 pub(crate) mod guard;
-mod held;
+pub(crate) mod held;
 pub(crate) mod lock;
 pub(crate) mod queue;
 pub(crate) mod readers;
+pub(crate) mod turns;
 
 use crate::error::{CreateError, LockError};
 use crate::rwlock::controller::WindowController;
@@ -19,7 +20,6 @@ pub(super) use crate::rwlock::shared::lock::SharedLock;
 use crate::shm::waiting::records::SeveralThreads;
 use std::fmt;
 use std::panic::Location;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A controller that several threads of this rank use at the same time. Many threads and ranks read
@@ -90,10 +90,9 @@ impl WindowController {
 
 impl<'a> SharedController<'a> {
     fn new(lock: SharedLock<'a>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         SharedController {
             lock,
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            number: held::new_number(),
             _several: SeveralThreads::begin(),
         }
     }

@@ -5,6 +5,7 @@ mod iter;
 mod memory;
 mod range;
 mod remote;
+mod shared;
 #[cfg(test)]
 mod tests;
 
@@ -17,6 +18,7 @@ pub use crate::sync::counter::iter::{Reserved, UpTo, Values};
 use crate::sync::counter::memory::{Count, CounterLayout};
 use crate::sync::counter::range::{Range, Take, Taken};
 use crate::sync::counter::remote::CounterClient;
+pub use crate::sync::counter::shared::SharedCounter;
 use crate::sync::spec::Spec;
 use std::any::type_name;
 use std::fmt;
@@ -33,7 +35,8 @@ use std::fmt;
 /// panic in the methods that return no error. A counter of a 64-bit type ends at a distance of 2^62
 /// from its start.
 ///
-/// A counter stays on the thread that made it. Dropping it is local.
+/// A counter stays on the thread that made it; [`shared`](Self::shared) lets the threads of a rank count.
+/// Dropping it is local.
 ///
 /// ```
 /// use mpisync::Counter;

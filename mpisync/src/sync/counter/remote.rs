@@ -3,10 +3,11 @@
 use crate::net::{Link, Message, Port, Remote, Request, Service, Tail};
 use crate::shm::absence::HostLoss;
 use crate::shm::block::Block;
+use crate::shm::lock;
 use crate::sync::counter::memory::Count;
 use crate::sync::counter::range::{Take, Taken};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 /// The numbers that a rank has got. None if too few were left.
 #[derive(Debug, Serialize, Deserialize)]
@@ -15,8 +16,8 @@ struct Counted(Option<Taken>);
 impl Message for Take {}
 impl Message for Counted {}
 
-/// A counter on another node.
-pub(super) struct CounterClient(Remote<Take, Counted>);
+/// A counter on another node. One thread of a rank asks at a time.
+pub(super) struct CounterClient(Mutex<Remote<Take, Counted>>);
 
 impl CounterClient {
     /// Opens the port of a counter. None on the root's node.
@@ -25,16 +26,16 @@ impl CounterClient {
             port,
             count: Count::new(block.first_part()),
         };
-        Remote::open(link, serve).map(CounterClient)
+        Some(CounterClient(Mutex::new(Remote::open(link, serve)?)))
     }
 
     /// Takes numbers; none if too few are left. Waits for the answer.
-    #[cold]
     ///
     /// # Errors
     /// If a host is lost.
+    #[cold]
     pub(super) fn take(&self, block: &Block, take: Take) -> Result<Option<Taken>, HostLoss> {
-        Ok(self.0.ask(block, take)?.0)
+        Ok(lock(&self.0).ask(block, take)?.0)
     }
 }
 

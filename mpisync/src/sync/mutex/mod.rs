@@ -1,6 +1,7 @@
 //! A fair lock, and the value that it guards.
 
 mod future;
+mod shared;
 
 use crate::error::LockError;
 use crate::object::{Object, accessors};
@@ -9,6 +10,7 @@ use crate::shm::layout::AnyLayout;
 use crate::shm::mapping::ALIGN;
 use crate::sync::base::{Base, Grant};
 pub use crate::sync::mutex::future::LockFuture;
+pub use crate::sync::mutex::shared::{SharedMutex, SharedMutexGuard};
 use crate::sync::spec::Spec;
 use crate::wait_queue::OnDeath;
 use crate::wait_queue::cargo::Cargo;
@@ -38,7 +40,8 @@ use std::time::Duration;
 /// If the order does not matter and many ranks only read, a
 /// [`WindowController`](crate::WindowController) is faster.
 ///
-/// A mutex stays on the thread that made it. Dropping it is local.
+/// A mutex stays on the thread that made it; [`shared`](Self::shared) lets the threads of a rank lock it.
+/// Dropping it is local.
 ///
 /// ```
 /// use mpisync::Mutex;
@@ -215,6 +218,12 @@ impl<T: Plain> Mutex<T> {
     /// the mutex is borrowed mutably.
     #[inline]
     fn forget_leaked_guard(&mut self) {
+        self.release_leaked();
+    }
+
+    /// Releases the lock if a leaked guard holds it. No guard is alive.
+    #[inline]
+    fn release_leaked(&self) {
         self.base.release_leaked(|| {
             // SAFETY: this rank has the lock, and no guard lends the value.
             let value = unsafe { self.value().as_ref() };

@@ -1,12 +1,14 @@
 //! A limited number of permits that ranks take and give back.
 
 mod future;
+mod shared;
 
 use crate::error::{CreateError, LockError};
 use crate::object::{Object, accessors};
 use crate::shm::layout::AnyLayout;
 use crate::sync::base::{Base, is_endless};
 pub use crate::sync::semaphore::future::AcquireFuture;
+pub use crate::sync::semaphore::shared::{SharedPermit, SharedSemaphore};
 use crate::sync::spec::Spec;
 use crate::wait_queue::cargo::Cargo;
 use crate::wait_queue::memory::WaitLayout;
@@ -25,7 +27,8 @@ use std::time::Duration;
 /// wait to give them back. Waiting ranks are served first come, first served, across all nodes; no
 /// rank overtakes one that waits for many permits. The permits of a rank that dies are free again.
 ///
-/// A semaphore stays on the thread that made it. Dropping it is local.
+/// A semaphore stays on the thread that made it; [`shared`](Self::shared) lets the threads of a rank take
+/// permits. Dropping it is local.
 ///
 /// ```
 /// use mpisync::Semaphore;

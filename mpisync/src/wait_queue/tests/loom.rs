@@ -3,6 +3,7 @@
 //! missing acquire or release between them, fails the model, and so does a wake-up that is
 //! forgotten.
 
+use crate::shm::atomic::{Mutex, locked};
 use crate::shm::wait::{Deadline, Stop};
 use crate::wait_queue::WaitQueue;
 use crate::wait_queue::layout::UNSETTLED;
@@ -376,4 +377,55 @@ fn a_torn_queue_is_rebuilt() {
         assert!(third.try_acquire(2, 1), "the permit is there, once");
         assert_eq!(third.free(), 0);
     });
+}
+
+/// One thread of a rank waits while another one gives the permit back, beside a rank with one thread.
+fn threads_of_a_rank(deadline: MakesDeadline) {
+    model(2, move || {
+        let guarded = Arc::new(UnsafeCell::new(0));
+        let [first, second]: [List; 2] = lists(2, 1).try_into().ok().expect("two");
+        let rank = Arc::new((first, Mutex::new(())));
+        assert!(rank.0.try_acquire(0, 1));
+        let other_thread = thread::spawn({
+            let (rank, guarded) = (Arc::clone(&rank), Arc::clone(&guarded));
+            move || {
+                let (list, alone) = &*rank;
+                if list.acquire_as_thread(1, deadline(), alone).is_err() {
+                    return 0;
+                }
+                // SAFETY: the permit is held; loom reports another access at the same time.
+                guarded.with_mut(|value| unsafe { *value += 1 });
+                let _alone = locked(alone);
+                list.release(0, 1);
+                1
+            }
+        });
+        let other_rank = thread::spawn({
+            let guarded = Arc::clone(&guarded);
+            move || add(&second, &guarded, never)
+        });
+        let (list, alone) = &*rank;
+        // SAFETY: the permit is held.
+        guarded.with_mut(|value| unsafe { *value += 1 });
+        {
+            let _alone = locked(alone);
+            list.release(0, 1);
+        }
+        let added = other_thread.join().expect("no thread fails");
+        assert!(other_rank.join().expect("no rank fails"));
+        assert!(list.try_acquire(0, 1), "nobody is left behind");
+        // SAFETY: the permit is held.
+        guarded.with(|value| assert_eq!(unsafe { *value }, 2 + added));
+        assert_eq!(list.held(0), 1);
+    });
+}
+
+#[test]
+fn a_thread_waits_beside_one_that_releases() {
+    threads_of_a_rank(never);
+}
+
+#[test]
+fn a_thread_gives_up_beside_one_that_releases() {
+    threads_of_a_rank(soon);
 }

@@ -1,10 +1,10 @@
-//! A rank dies whose threads share a controller.
+//! A rank dies whose threads share an object.
 
 use std::thread;
 use std::time::Duration;
 
 use mpi::traits::CommunicatorCollectives;
-use mpisync::WindowController;
+use mpisync::{Mutex, Semaphore, WindowController};
 use mpisync_tests::job::Job;
 
 use super::{
@@ -15,6 +15,7 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     thread_that_writes_dies = |job| thread_dies(job, true),
     thread_that_reads_dies = |job| thread_dies(job, false),
     thread_that_waits_dies,
+    thread_with_a_mutex_and_a_permit_dies,
 );
 
 // A word of scratch memory.
@@ -105,5 +106,44 @@ fn thread_that_waits_dies(job: &Job) {
     drop(writing);
     drop(shared);
     lock_works(job, &mut ctrl);
+    survived(job)
+}
+
+/// The victim dies while one of its threads has a mutex and all permits, for which others of its threads wait. Each
+/// thread of the other ranks gets the error of the mutex, and then the permits.
+fn thread_with_a_mutex_and_a_permit_dies(job: &Job) {
+    let mut mutex = Mutex::new(&job.world).unwrap();
+    let mut semaphore = Semaphore::new(&job.world, 2).unwrap();
+    let shared = mutex.shared().unwrap();
+    let permits = semaphore.shared().unwrap();
+    let scratch = &job.scratch;
+    job.world.barrier();
+    if job.rank == victim(job) {
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let _guards = (shared.lock(), permits.acquire_many(2));
+                // The others wait.
+                thread::sleep(Duration::from_millis(100));
+                ready_in(scratch);
+                die();
+            });
+            scope.spawn(|| drop(shared.lock()));
+            drop(permits.acquire());
+        });
+        unreachable!("a thread of this rank has killed it");
+    }
+    await_death(job);
+    let outcomes = on_threads(|_| {
+        let locked = shared.lock_timeout(LONG).map(drop);
+        (locked, permits.acquire_many_timeout(2, LONG).map(drop))
+    });
+    for (locked, acquired) in outcomes {
+        assert_holder_died(job, locked);
+        assert_eq!(acquired, Ok(()));
+    }
+    drop(shared);
+    job.scratch.meet(MET, job.size - 1);
+    assert!(mutex.clear_poison().is_ok());
+    assert_eq!(mutex.lock_timeout(LONG).map(drop), Ok(()));
     survived(job)
 }

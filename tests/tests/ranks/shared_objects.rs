@@ -1,0 +1,158 @@
+//! Mutexes, semaphores and counters that the threads of each rank share.
+
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::thread;
+use std::time::Duration;
+
+use mpi::traits::*;
+use mpisync::{Counter, Mutex, Semaphore};
+use mpisync_tests::job::Job;
+
+mpisync_tests::cases!(on [1, 2, 3, 4]:
+    threads_of_all_ranks_lock_a_mutex,
+    a_rank_with_threads_lets_others_lock,
+    threads_of_all_ranks_take_permits,
+    threads_of_all_ranks_count,
+);
+
+mpisync_tests::cases!(processes on [3] with [SeveralNodes]: threads_that_must_not_send_messages);
+
+const THREADS: usize = 3;
+const LONG: Duration = Duration::from_secs(20);
+
+// Words of scratch memory.
+const SUM: usize = 0;
+const USERS: usize = 1;
+const DONE: usize = 2;
+
+/// Runs `work` on each of the threads.
+fn on_threads(work: impl Fn(usize) + Sync) {
+    thread::scope(|scope| {
+        for thread in 0..THREADS {
+            let work = &work;
+            scope.spawn(move || work(thread));
+        }
+    });
+}
+
+/// The root is the last rank, so with several nodes most ranks ask another one.
+fn threads_of_all_ranks_lock_a_mutex(job: &Job) {
+    let scratch = &job.scratch;
+    let builder = Mutex::builder(&job.world).value([0_u64; 2]);
+    let mut mutex = builder.root(job.size - 1).build().unwrap();
+    let shared = mutex.shared().unwrap();
+    on_threads(|thread| {
+        for round in 0..100 {
+            let guard = match (thread + round) % 3 {
+                0 => Some(shared.lock()),
+                1 => Some(shared.lock_timeout(LONG).unwrap()),
+                _ => shared.try_lock(),
+            };
+            let Some(mut guard) = guard else { continue };
+            assert_eq!(guard[0], guard[1]);
+            guard[0] += 1;
+            guard[1] += 1;
+            scratch.word(SUM).fetch_add(1, SeqCst);
+        }
+    });
+    drop(shared);
+    job.world.barrier();
+    assert_eq!(mutex.lock()[0], scratch.word(SUM).load(SeqCst));
+    mutex.close().unwrap();
+}
+
+/// The threads of a rank lock all the time, and the other ranks get in.
+fn a_rank_with_threads_lets_others_lock(job: &Job) {
+    let scratch = &job.scratch;
+    let mut mutex = Mutex::new(&job.world).unwrap();
+    if job.rank == 0 {
+        let shared = mutex.shared().unwrap();
+        let others = job.size as u64 - 1;
+        on_threads(|_| {
+            while scratch.word(DONE).load(Relaxed) < others {
+                drop(shared.lock_timeout(LONG).unwrap());
+            }
+        });
+    } else {
+        for _ in 0..20 {
+            drop(mutex.lock_timeout(LONG).unwrap());
+        }
+        scratch.word(DONE).fetch_add(1, SeqCst);
+    }
+}
+
+fn threads_of_all_ranks_take_permits(job: &Job) {
+    let scratch = &job.scratch;
+    const PERMITS: u32 = 3;
+    let builder = Semaphore::builder(&job.world, PERMITS);
+    let mut semaphore = builder.root(job.size - 1).build().unwrap();
+    let shared = semaphore.shared().unwrap();
+    let users = scratch.word(USERS);
+    on_threads(|thread| {
+        for round in 0..60 {
+            let count = 1 + (thread + round) as u32 % PERMITS;
+            let permits = match round % 4 {
+                0 => shared.try_acquire_many(count),
+                1 => shared
+                    .acquire_many_timeout(count, Duration::from_micros(300))
+                    .ok(),
+                _ => Some(shared.acquire_many_timeout(count, LONG).unwrap()),
+            };
+            if let Some(permits) = permits {
+                let count = u64::from(permits.count());
+                let before = users.fetch_add(count, SeqCst);
+                assert!(before + count <= u64::from(PERMITS));
+                thread::yield_now();
+                users.fetch_sub(count, SeqCst);
+            }
+        }
+    });
+    drop(shared);
+    job.world.barrier();
+    assert_eq!(semaphore.available(), PERMITS);
+    semaphore.close().unwrap();
+}
+
+fn threads_of_all_ranks_count(job: &Job) {
+    let scratch = &job.scratch;
+    let builder = Counter::<u64>::builder(&job.world);
+    let counter = builder.root(job.size - 1).build().unwrap();
+    let shared = counter.shared().unwrap();
+    on_threads(|thread| {
+        let sum: u64 = match thread {
+            0 => shared.up_to(1_000).sum(),
+            1 => shared.up_to_by(1_000, 7).sum(),
+            _ => {
+                let few = (0..10).map(|_| shared.next());
+                few.filter(|number| *number < 1_000).sum()
+            }
+        };
+        scratch.word(SUM).fetch_add(sum, SeqCst);
+    });
+    job.world.barrier();
+    assert_eq!(scratch.word(SUM).load(SeqCst), 999 * 1_000 / 2);
+}
+
+/// MPI is initialized for one thread, and there are several nodes.
+fn threads_that_must_not_send_messages() {
+    let asked = mpi::Threading::Serialized;
+    let (universe, provided) =
+        mpi::initialize_with_threading(asked).expect("MPI is initialized once");
+    if provided == mpi::Threading::Multiple {
+        return;
+    }
+    let world = universe.world();
+    let text = |error: Option<mpisync::CreateError>| {
+        let text = error.expect("threads must not send").to_string();
+        assert!(text.contains("mpisync::initialize()"), "{text}");
+    };
+    // Objects over several nodes need the level, too, unless this rank's leader answers nobody.
+    match Mutex::new(&world) {
+        Ok(mut mutex) => text(mutex.shared().err()),
+        Err(error) => text(Some(error)),
+    }
+    match Counter::<u32>::new(&world) {
+        Ok(counter) => text(counter.shared().err()),
+        Err(error) => text(Some(error)),
+    }
+}
