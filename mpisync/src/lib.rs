@@ -101,7 +101,7 @@
 //! `guard.view()` of a region's guard can be used in [`std::thread::scope`], and a
 //! [`RegionReadGuard`] is itself `Sync`. Error types are `Send` and `Sync`.
 //!
-//! The method `shared` of controllers, mutexes, semaphores and counters lets the
+//! The method `shared` of controllers, regions, mutexes, semaphores and counters lets the
 //! threads of a rank use them together: [`WindowController::shared`].
 //! What it makes borrows the object, so collective calls stay on the object's thread and cannot be made
 //! meanwhile. The threads need `MPI_THREAD_MULTIPLE` over several nodes ([`CreateError::SharedByThreads`]),
@@ -217,7 +217,8 @@ pub use crate::plain::foreign::pod::Pod;
 #[cfg(feature = "region")]
 #[doc(inline)]
 pub use crate::region::{
-    Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard,
+    Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard, SharedRegion,
+    SharedRegionGuard,
 };
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::future::{ReadFuture, WriteFuture};

@@ -11,7 +11,8 @@ pub use crate::guarded::{AppendFile, Guarded, Resource};
 pub use crate::plain::Plain;
 #[cfg(feature = "region")]
 pub use crate::region::{
-    Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard,
+    Region, RegionError, RegionPartGuard, RegionReadGuard, RegionWriteGuard, SharedRegion,
+    SharedRegionGuard,
 };
 pub use crate::rwlock::controller::WindowController;
 pub use crate::rwlock::guard::{ReadGuard, WriteGuard};

@@ -8,8 +8,9 @@ use crate::region::{FitsRegion, Region, RegionError};
 use crate::rsmpi;
 use crate::rsmpi::Creation;
 use crate::rsmpi::communicator::IntraCommunicator;
-use crate::rwlock::controller::{CONTROLLER, WindowController};
+use crate::rwlock::controller::{WindowController, layout};
 use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
+use crate::rwlock::memory::LockLayout;
 use ndarray::{AsArray, Dimension, IntoDimension, IxDyn};
 use std::any::type_name;
 use std::marker::PhantomData;
@@ -31,6 +32,7 @@ pub struct RegionBuilder<'a, T, D, C> {
     common: CommonArguments<'a, C>,
     extent: Result<Extent<D>, CreateError>,
     shape: IxDyn,
+    threads: usize,
     items: PhantomData<fn(T)>,
 }
 
@@ -115,6 +117,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             common: CommonArguments::new(comm, "master", "region"),
             shape: IxDyn(shape.slice()),
             extent: Extent::new::<T>(shape),
+            threads: 1,
             items: PhantomData,
         }
     }
@@ -131,6 +134,13 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
     setters!(name, transport of common;
         "A writer waits until the lowest rank of each node is in such a call. Large changes travel \
          as MPI's own messages in any case.");
+
+    /// How many threads of each rank read at the same time, see [`Region::shared`]. Defaults to 1. Must be
+    /// the same on all ranks. As [`Builder::threads`](crate::Builder::threads).
+    pub fn threads(mut self, count: usize) -> Self {
+        self.threads = LockLayout::possible_threads(count);
+        self
+    }
 
     /// Makes the region. Collective; all ranks succeed or all fail.
     ///
@@ -155,13 +165,14 @@ impl<T: Plain, D: Dimension, C: IntraCommunicator> RegionBuilder<'_, T, D, C> {
             ("type of items", type_name::<T>().to_owned()),
             ("layout of items", TypeLayout::of::<T>().to_string()),
             ("shape", format!("{:?}", self.shape.slice())),
+            ("number of threads", self.threads.to_string()),
         ];
         let invalid = self.extent.as_ref().err().cloned();
         let arguments = self.common.compared(creation, "region", own, invalid);
         self.common.make(
             creation,
             &arguments,
-            &CONTROLLER,
+            &layout(LockLayout::for_threads(self.threads)),
             bytes,
             |object, memory| {
                 let extent = self.extent.clone().expect("valid, for all agreed");

@@ -95,6 +95,7 @@ mod part;
 mod place;
 mod publish;
 mod remote;
+pub(crate) mod shared;
 #[cfg(all(test, not(loom)))]
 mod tests;
 
@@ -109,6 +110,7 @@ use crate::region::extent::Extent;
 pub use crate::region::guard::{RegionReadGuard, RegionWriteGuard};
 pub use crate::region::part::RegionPartGuard;
 use crate::region::remote::Replicas;
+pub use crate::region::shared::{SharedRegion, SharedRegionGuard};
 use crate::rwlock::controller::WindowController;
 use crate::rwlock::guard::ReadGuard;
 use crate::rwlock::range::RangeLock;

@@ -7,9 +7,6 @@ use crate::rwlock::controller::{WindowController, layout};
 use crate::rwlock::global::token::MAX_LOCAL_HANDOVERS;
 use crate::rwlock::memory::LockLayout;
 
-/// The most threads of a rank that have a cache line each.
-const MAX_THREADS: usize = 256;
-
 /// Makes a controller on `comm`, whose master is rank 0. Collective.
 ///
 /// # Errors
@@ -84,7 +81,7 @@ impl<C: IntraCommunicator> Builder<'_, C> {
     /// Each thread beyond the first takes a cache line (128 bytes) for each rank of a node, and the number is
     /// rounded up to a power of two, at most 256. More threads than that may take the lock; some then share a line.
     pub fn threads(mut self, count: usize) -> Self {
-        self.threads = count.clamp(1, MAX_THREADS);
+        self.threads = LockLayout::possible_threads(count);
         self
     }
 

@@ -57,7 +57,7 @@ struct OpenCall {
 pub(crate) const CONTROLLER: (LockLayout, MailboxLayout) = layout(LockLayout::ONE_THREAD);
 
 /// The layout of a controller with that lock.
-pub(super) const fn layout(lock: LockLayout) -> (LockLayout, MailboxLayout) {
+pub(crate) const fn layout(lock: LockLayout) -> (LockLayout, MailboxLayout) {
     (lock, MailboxLayout)
 }
 

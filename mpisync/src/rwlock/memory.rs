@@ -137,6 +137,13 @@ impl LockLayout {
         Self::for_threads((*cores).min(MOST))
     }
 
+    /// The number of threads of a rank nearest to `count` for which there can be a cache line each.
+    #[cfg(feature = "mpi")]
+    pub(crate) fn possible_threads(count: usize) -> usize {
+        const MOST: usize = 256;
+        count.clamp(1, MOST)
+    }
+
     /// For ranks that have this number of threads, 1 at least: a power of two, which is quick to divide by.
     pub(crate) fn for_threads(threads: usize) -> Self {
         LockLayout {

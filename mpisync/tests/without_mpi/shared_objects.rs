@@ -1,4 +1,4 @@
-//! Mutexes, semaphores and counters that the threads of a rank share.
+//! Mutexes, semaphores, counters and regions that the threads of a rank share.
 
 use mpisync::prelude::*;
 use mpisync::sync::SemaphoreError;
@@ -270,4 +270,50 @@ fn a_counter_gives_each_number_to_one_thread() {
     let different: HashSet<u32> = all.iter().copied().collect();
     assert_eq!((all.len(), different.len()), (6_000, 6_000));
     assert_eq!(counter.get(), 6_000);
+}
+
+#[cfg(feature = "region")]
+mod regions {
+    use super::*;
+    use mpisync::ndarray::Ix1;
+
+    #[test]
+    fn threads_read_a_region() {
+        within(LIMIT, || {
+            let mut field = Region::<u32, Ix1>::local([100]).expect("memory");
+            field.write().fill(7);
+            let shared = field.shared().expect("no MPI");
+            let all = ThreadBarrier::new(THREADS);
+            on_threads(|thread| {
+                let items = match thread % 3 {
+                    0 => shared.read(),
+                    1 => shared.try_read().expect("nobody writes"),
+                    _ => shared.read_timeout(Duration::MAX).expect("nobody writes"),
+                };
+                // All read at the same time, and each once more.
+                all.wait();
+                let again = shared.read();
+                assert_eq!((items.sum(), again[99]), (700, 7));
+                let sum = thread::scope(|scope| scope.spawn(|| items.sum()).join());
+                assert_eq!(sum.expect("it only reads"), 700);
+            });
+            assert_eq!(shared.shape(), [100]);
+            drop(shared);
+            field.write().fill(8);
+            assert_eq!(field.read().sum(), 800);
+        });
+    }
+
+    #[test]
+    fn a_leaked_guard_of_a_region_is_released() {
+        within(LIMIT, || {
+            let mut field = Region::<u32, Ix1>::local([3]).expect("memory");
+            let shared = field.shared().expect("no MPI");
+            thread::scope(|scope| {
+                scope.spawn(|| mem::forget(shared.read()));
+            });
+            drop(shared);
+            assert!(field.try_write().is_some());
+        });
+    }
 }

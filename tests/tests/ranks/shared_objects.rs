@@ -1,11 +1,12 @@
-//! Mutexes, semaphores and counters that the threads of each rank share.
+//! Mutexes, semaphores, counters and regions that the threads of each rank share.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::thread;
 use std::time::Duration;
 
 use mpi::traits::*;
-use mpisync::{Counter, Mutex, Semaphore};
+use mpisync::ndarray::Ix1;
+use mpisync::{Counter, Mutex, Region, Semaphore};
 use mpisync_tests::job::Job;
 
 mpisync_tests::cases!(on [1, 2, 3, 4]:
@@ -13,6 +14,7 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
     a_rank_with_threads_lets_others_lock,
     threads_of_all_ranks_take_permits,
     threads_of_all_ranks_count,
+    threads_of_all_ranks_read_a_region,
 );
 
 mpisync_tests::cases!(processes on [3] with [SeveralNodes]: threads_that_must_not_send_messages);
@@ -131,6 +133,33 @@ fn threads_of_all_ranks_count(job: &Job) {
     });
     job.world.barrier();
     assert_eq!(scratch.word(SUM).load(SeqCst), 999 * 1_000 / 2);
+}
+
+/// One rank writes while the threads of the others read: none of them sees half of a change.
+fn threads_of_all_ranks_read_a_region(job: &Job) {
+    let builder = Region::<u64, Ix1>::builder(&job.world, [500]).threads(THREADS);
+    let mut field = builder.build().unwrap();
+    if job.rank == 0 && job.size > 1 {
+        for round in 1..=30 {
+            field.write().fill(round);
+        }
+    } else {
+        let shared = field.shared().unwrap();
+        on_threads(|_| {
+            let mut last = 0;
+            for _ in 0..100 {
+                let items = shared.read_timeout(LONG).unwrap();
+                let first = items[0];
+                assert!(items.iter().all(|item| *item == first), "a torn change");
+                assert!(first >= last, "an older state");
+                last = first;
+            }
+        });
+    }
+    job.world.barrier();
+    let expected = if job.size > 1 { 30 } else { 0 };
+    assert_eq!(field.read()[499], expected);
+    field.close().unwrap();
 }
 
 /// MPI is initialized for one thread, and there are several nodes.
