@@ -101,7 +101,7 @@
 //! `guard.view()` of a region's guard can be used in [`std::thread::scope`], and a
 //! [`RegionReadGuard`] is itself `Sync`. Error types are `Send` and `Sync`.
 //!
-//! The method `shared` of controllers, regions, mutexes, semaphores and counters lets the
+//! The method `shared` of controllers, regions, mutexes, semaphores, counters and channels lets the
 //! threads of a rank use them together: [`WindowController::shared`].
 //! What it makes borrows the object, so collective calls stay on the object's thread and cannot be made
 //! meanwhile. The threads need `MPI_THREAD_MULTIPLE` over several nodes ([`CreateError::SharedByThreads`]),
@@ -198,7 +198,7 @@ mod wait_queue;
 pub use crate::batch::{Batch, Task};
 #[doc(inline)]
 pub use crate::channel::{
-    BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel,
+    BulkError, ChannelError, Consumer, Producer, PutError, RemoteChannel, SharedChannel,
 };
 pub use crate::collective::access::{Access, On};
 pub use crate::collective::fence::{Excluded, Fence, Writer};

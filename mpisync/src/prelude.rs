@@ -2,7 +2,7 @@
 
 pub use crate::batch::{Batch, Task};
 pub use crate::channel::{
-    ChannelError, Consumer, Producer, PutError, RemoteChannel,
+    ChannelError, Consumer, Producer, PutError, RemoteChannel, SharedChannel,
 };
 pub use crate::collective::access::Access;
 pub use crate::collective::fence::{Excluded, Fence, Writer};

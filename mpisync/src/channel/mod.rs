@@ -114,6 +114,13 @@
 //! the ends by value to the function that may fail, such as a `#[mpisync::collective]` one: then
 //! they are dropped with it.
 //!
+//! # Threads
+//! [`shared`](RemoteChannel::shared) lets the threads of a rank put and take, at either end or at both. Those
+//! that put take turns, and so do those that take. As long as threads share an end, a rank in `take` may put
+//! at any time by another thread, so it does not count as one that waits in `take`: its stream ends when all
+//! producers are dropped, including that of this rank, or with claims. Nor does `put` fail because only this
+//! rank takes.
+//!
 //! # When a rank dies
 //! Its ends are closed. A message that it was putting is not put, and a message that it was taking
 //! is lost; all others stay. Waiting ranks detect the death within some milliseconds, across nodes
@@ -140,6 +147,7 @@ mod slices;
 #[cfg(feature = "futures")]
 mod stream;
 mod take;
+mod threads;
 
 #[cfg(feature = "mpi")]
 pub use crate::channel::builder::ChannelBuilder;
@@ -152,6 +160,7 @@ use crate::channel::ring::memory::{Layout, MessageLayout, Slots};
 use crate::channel::shared::Shared;
 #[cfg(feature = "futures")]
 pub use crate::channel::stream::{ChannelSink, ChannelStream};
+pub use crate::channel::threads::SharedChannel;
 use crate::error::CreateError;
 use crate::plain::Plain;
 use crate::shm::domain::Domain;
@@ -164,9 +173,10 @@ use std::rc::Rc;
 /// A queue of messages of one type, with a fixed capacity, that all ranks of a communicator share.
 ///
 /// Any rank puts and any rank takes. A message is plain data, see [`Plain`], or a slice of it, whose
-/// length [varies](#messages-of-varying-length). Like a controller, a channel stays on the thread that made it. [`split`](Self::split) makes a [`Producer`] and a
-/// [`Consumer`] of it, so that a rank that only takes does not keep the stream open. Dropping a
-/// channel is local.
+/// length [varies](#messages-of-varying-length). Like a controller, a channel stays on the thread that
+/// made it; [`shared`](Self::shared) lets the threads of a rank put and take. [`split`](Self::split)
+/// makes a [`Producer`] and a [`Consumer`] of it, so that a rank that only takes does not keep the
+/// stream open. Dropping a channel is local.
 ///
 /// ```
 /// use mpisync::RemoteChannel;

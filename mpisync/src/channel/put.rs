@@ -188,7 +188,11 @@ impl<T: Message + ?Sized, E: CanPut> RemoteChannel<T, E> {
 
 #[inline]
 #[track_caller]
-fn put<T: Plain>(shared: &Shared<T>, message: T, limit: Limit) -> Result<(), PutError<T>> {
+pub(super) fn put<T: Plain>(
+    shared: &Shared<T>,
+    message: T,
+    limit: Limit,
+) -> Result<(), PutError<T>> {
     match shared.reserve_slots(1, limit) {
         Ok(mut putting) => {
             putting.put(&message);

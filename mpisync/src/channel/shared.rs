@@ -7,6 +7,7 @@ use crate::channel::ring::memory::{QueueMemory, RelaySlots, Slots};
 use crate::channel::ring::relay::Lost;
 use crate::channel::ring::{NoMessage, Putting, Queue, Taking};
 use crate::net::mpi_has_ended;
+use crate::rwlock::shared::held;
 use crate::shm::domain::Domain;
 #[cfg(feature = "mpi")]
 use crate::shm::listing::Listing;
@@ -16,6 +17,7 @@ use crate::shm::waiting::{Awaited, Call, Label, Needs, Subject};
 use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// What a channel is called in messages.
@@ -36,22 +38,34 @@ pub(super) struct Shared<T: ?Sized> {
     needs_mpi: bool,
     /// The host that is lost, if a future has found one.
     pub(super) lost: Cell<Option<Lost>>,
-    /// Whether a closure of `put_with` or `take_with` has a slot.
-    is_lent: Cell<bool>,
+    /// The thread whose closure of `put_with` or `take_with` has a slot, or 0.
+    lent_to: AtomicUsize,
+    /// How many ends of this rank its threads share.
+    pub(super) shared_ends: AtomicU32,
     /// On the leader.
     #[cfg(feature = "mpi")]
     _listing: Option<Listing>,
 }
 
-/// While this value lives, a closure has a slot, and all calls that put or take are errors: they
-/// might wait for that slot.
-pub(super) struct Loan<'a>(&'a Cell<bool>);
+/// While this value lives, a closure has a slot, and all calls of its thread that put or take are
+/// errors: they might wait for that slot.
+pub(super) struct Loan<'a>(&'a AtomicUsize);
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
-        self.0.set(false);
+        self.0.store(0, Ordering::Relaxed);
     }
 }
+
+/// The number of this thread, not 0.
+#[cold]
+fn this_thread() -> usize {
+    held::number_of_thread() + 1
+}
+
+/// As long as no program runs. Unlike no time limit, this does not say that the rank puts and takes nothing
+/// until the call ends: that is so for its thread alone.
+const CENTURY: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
 
 /// How long a call may wait.
 #[derive(Clone, Copy)]
@@ -63,15 +77,34 @@ pub(super) enum Limit {
 }
 
 impl Limit {
-    fn deadline(self) -> Deadline<'static> {
+    pub(super) fn deadline(self) -> Deadline<'static> {
         match self {
             Limit::For(limit) => Deadline::after(limit),
             Limit::Try | Limit::Never => Deadline::NEVER,
         }
     }
 
+    /// The same, for a call of one thread of several.
+    pub(super) fn of_thread(self) -> Self {
+        match self {
+            Limit::Never => Limit::For(CENTURY),
+            Limit::For(limit) => Limit::For(limit.min(CENTURY)),
+            Limit::Try => Limit::Try,
+        }
+    }
+
+    /// The error of the last part of a call with this limit, as that of the whole call.
+    pub(super) fn of_call(self, error: ChannelError) -> ChannelError {
+        match (self, error) {
+            (Limit::For(waited), ChannelError::Timeout { report, .. }) => {
+                ChannelError::Timeout { waited, report }
+            }
+            (_, error) => error,
+        }
+    }
+
     /// The error of a `call` with this limit, which ended with `error`.
-    fn error(self, error: ChannelError, call: Call<'_>) -> ChannelError {
+    pub(super) fn error(self, error: ChannelError, call: Call<'_>) -> ChannelError {
         match (self, error) {
             (Limit::For(waited), ChannelError::Full | ChannelError::Empty) => {
                 let report = call.report(waited);
@@ -94,7 +127,8 @@ impl<T: Message + ?Sized> Shared<T> {
             name,
             number: None,
             lost: Cell::new(None),
-            is_lent: Cell::new(false),
+            lent_to: AtomicUsize::new(0),
+            shared_ends: AtomicU32::new(0),
             #[cfg(feature = "mpi")]
             _listing: None,
         }
@@ -142,16 +176,30 @@ impl<T: Message + ?Sized> Shared<T> {
         if self.has_ended() {
             return Err(ChannelError::Finalized);
         }
-        if self.is_lent.get() {
+        let lent_to = self.lent_to.load(Ordering::Relaxed);
+        if lent_to != 0 && lent_to == this_thread() {
             return Err(ChannelError::Nested);
         }
         Ok(())
     }
 
+    /// The limit of a call that has to wait.
+    fn limit_of_wait(&self, limit: Limit) -> Limit {
+        match self.shared_ends.load(Ordering::Relaxed) {
+            0 => limit,
+            _ => limit.of_thread(),
+        }
+    }
+
+    /// Whether the channel spans nodes.
+    pub(super) fn spans_nodes(&self) -> bool {
+        self.number.is_some()
+    }
+
     /// Lends a slot to a closure.
     pub(super) fn lend_slot(&self) -> Loan<'_> {
-        self.is_lent.set(true);
-        Loan(&self.is_lent)
+        self.lent_to.store(this_thread(), Ordering::Relaxed);
+        Loan(&self.lent_to)
     }
 
     /// Reserves up to `most` slots, at least one.
@@ -178,6 +226,7 @@ impl<T: Message + ?Sized> Shared<T> {
         limit: Limit,
         location: &'static Location<'static>,
     ) -> Result<Putting<'_, Slots<T>>, ChannelError> {
+        let limit = self.limit_of_wait(limit);
         let queue = self.puts();
         let end = OtherEnd {
             shared: self,
@@ -214,6 +263,7 @@ impl<T: Message + ?Sized> Shared<T> {
         limit: Limit,
         location: &'static Location<'static>,
     ) -> Result<Option<Taking<'_, Slots<T>>>, ChannelError> {
+        let limit = self.limit_of_wait(limit);
         let end = OtherEnd {
             shared: self,
             end: NO_PRODUCER,

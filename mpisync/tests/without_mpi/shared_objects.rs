@@ -317,3 +317,139 @@ mod regions {
         });
     }
 }
+
+mod channels {
+    use super::*;
+    use mpisync::ChannelError;
+
+    /// Threads put and take at the same time, at both ends of one handle.
+    #[test]
+    fn each_message_comes_to_one_thread() {
+        within(LIMIT, || {
+            const EACH: u64 = 2_000;
+            let mut channel = RemoteChannel::<u64>::local(8).expect("memory");
+            channel.claim(2 * EACH);
+            let shared = channel.shared().expect("no MPI");
+            let all = std::sync::Mutex::new(Vec::new());
+            on_threads(|thread| match thread {
+                0 | 1 => {
+                    for number in 0..EACH {
+                        let message = thread as u64 * EACH + number;
+                        shared.put(message).expect("threads take");
+                    }
+                }
+                _ => {
+                    let mine: Vec<u64> = shared.iter().collect();
+                    all.lock().expect("no thread panics").extend(mine);
+                }
+            });
+            let mut all = all.into_inner().expect("no thread panics");
+            all.sort_unstable();
+            assert!(all.into_iter().eq(0..2 * EACH));
+        });
+    }
+
+    /// The thread that made the channel puts while others take, and the other way round.
+    #[test]
+    fn the_other_end_is_used_at_the_same_time() {
+        within(LIMIT, || {
+            let (mut producer, mut consumer) =
+                RemoteChannel::<u64>::local(2).expect("memory").split();
+            let shared = consumer.shared().expect("no MPI");
+            let taken = AtomicU32::new(0);
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| {
+                        for _ in 0..500 {
+                            assert_eq!(shared.take(), Some(1));
+                            taken.fetch_add(1, Ordering::Relaxed);
+                        }
+                    });
+                }
+                for _ in 0..1_000 {
+                    // A full channel is waited for, because threads of this rank take.
+                    producer.put(1).expect("threads take");
+                    producer.put_with(|slot| *slot = 1).expect("threads take");
+                }
+            });
+            assert_eq!(taken.into_inner(), 2_000);
+            drop(shared);
+            let shared = producer.shared().expect("no MPI");
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| (0..500).for_each(|_| shared.put(1).expect("room at last")));
+                }
+                for _ in 0..1_000 {
+                    // An empty channel is waited for, because threads of this rank put.
+                    assert_eq!(consumer.take(), Some(1));
+                    assert_eq!(consumer.take_with(|message| *message), Some(1));
+                }
+            });
+        });
+    }
+
+    /// As without threads, a call inside a closure that has a slot is an error, and only there.
+    #[test]
+    fn a_closure_does_not_wait_for_its_own_slot() {
+        within(LIMIT, || {
+            let (mut producer, mut consumer) =
+                RemoteChannel::<u64>::local(1).expect("memory").split();
+            producer.put(1).expect("room");
+            let shared = producer.shared().expect("no MPI");
+            consumer.take_with(|_| {
+                let error = shared.put(2).expect_err("the slot is lent to this thread");
+                assert_eq!(error.reason, ChannelError::Nested);
+                thread::scope(|scope| {
+                    let waits = scope.spawn(|| shared.put_timeout(2, A_WHILE));
+                    let error = waits
+                        .join()
+                        .expect("no panic")
+                        .expect_err("there is no room");
+                    assert!(matches!(error.reason, ChannelError::Timeout { .. }));
+                });
+            });
+        });
+    }
+
+    #[test]
+    fn waits_of_threads_end() {
+        within(LIMIT, || {
+            let mut channel = RemoteChannel::<u64>::local(1).expect("memory");
+            let shared = channel.shared().expect("no MPI");
+            // One of them waits for a message, the others for that one.
+            on_threads(|_| {
+                let Err(ChannelError::Timeout { waited, .. }) = shared.take_timeout(A_WHILE) else {
+                    panic!("there is no message");
+                };
+                assert_eq!(waited, A_WHILE);
+            });
+            shared.put(5).expect("room");
+            on_threads(|_| {
+                let error = shared
+                    .put_timeout(6, A_WHILE)
+                    .expect_err("there is no room");
+                assert!(
+                    matches!(error.reason, ChannelError::Timeout { waited, .. } if waited == A_WHILE)
+                );
+                assert_eq!(error.message, 6);
+            });
+            assert_eq!(shared.take(), Some(5));
+        });
+    }
+
+    #[test]
+    fn the_stream_ends_for_all_threads() {
+        within(LIMIT, || {
+            let (producer, mut consumer) = RemoteChannel::<u64>::local(4).expect("memory").split();
+            let shared = consumer.shared().expect("no MPI");
+            thread::scope(|scope| {
+                for _ in 0..THREADS {
+                    scope.spawn(|| assert_eq!(shared.iter().count(), 0));
+                }
+                thread::sleep(A_WHILE);
+                drop(producer);
+            });
+            assert_eq!(shared.take(), None);
+        });
+    }
+}

@@ -1,4 +1,4 @@
-//! Mutexes, semaphores, counters and regions that the threads of each rank share.
+//! Mutexes, semaphores, counters, regions and channels that the threads of each rank share.
 
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::thread;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use mpi::traits::*;
 use mpisync::ndarray::Ix1;
-use mpisync::{Counter, Mutex, Region, Semaphore};
+use mpisync::{Counter, Mutex, Region, RemoteChannel, Semaphore};
 use mpisync_tests::job::Job;
 
 mpisync_tests::cases!(on [1, 2, 3, 4]:
@@ -15,6 +15,8 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
     threads_of_all_ranks_take_permits,
     threads_of_all_ranks_count,
     threads_of_all_ranks_read_a_region,
+    threads_of_all_ranks_put_and_take,
+    threads_put_beside_the_thread_that_takes,
 );
 
 mpisync_tests::cases!(processes on [3] with [SeveralNodes]: threads_that_must_not_send_messages);
@@ -160,6 +162,49 @@ fn threads_of_all_ranks_read_a_region(job: &Job) {
     let expected = if job.size > 1 { 30 } else { 0 };
     assert_eq!(field.read()[499], expected);
     field.close().unwrap();
+}
+
+fn threads_of_all_ranks_put_and_take(job: &Job) {
+    let scratch = &job.scratch;
+    const EACH: u64 = 40;
+    let mut channel = RemoteChannel::<u64>::new(&job.world, 8).unwrap();
+    channel.claim_together(EACH * job.size as u64);
+    job.world.barrier();
+    let shared = channel.shared().unwrap();
+    on_threads(|thread| match thread {
+        0 => {
+            for message in 1..=EACH {
+                shared.put_timeout(message, LONG).unwrap();
+            }
+        }
+        _ => {
+            while let Some(message) = shared.take_timeout(LONG).unwrap() {
+                scratch.word(SUM).fetch_add(message, SeqCst);
+            }
+        }
+    });
+    job.world.barrier();
+    let all = EACH * (EACH + 1) / 2 * job.size as u64;
+    assert_eq!(scratch.word(SUM).load(SeqCst), all);
+}
+
+/// A rank in `take` does not count as one that puts nothing while its threads share the producer.
+fn threads_put_beside_the_thread_that_takes(job: &Job) {
+    let channel = RemoteChannel::<u64>::new(&job.world, 4).unwrap();
+    let (mut producer, consumer) = channel.split();
+    let shared = producer.shared().unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            // All ranks are in `take` by now.
+            thread::sleep(Duration::from_millis(50));
+            shared.put_timeout(7, LONG).unwrap();
+        });
+        assert_eq!(consumer.take_timeout(Duration::MAX), Ok(Some(7)));
+    });
+    drop(shared);
+    job.world.barrier();
+    drop(producer);
+    assert_eq!(consumer.take_timeout(LONG), Ok(None));
 }
 
 /// MPI is initialized for one thread, and there are several nodes.
