@@ -102,7 +102,7 @@
 //! [`RegionReadGuard`] is itself `Sync`. Error types are `Send` and `Sync`.
 //!
 //! The method `shared` of controllers, regions, mutexes, semaphores, counters and channels lets the
-//! threads of a rank use them together: [`WindowController::shared`].
+//! threads of a rank [use them together](guide::choosing#threads-of-a-rank): [`WindowController::shared`].
 //! What it makes borrows the object, so collective calls stay on the object's thread and cannot be made
 //! meanwhile. The threads need `MPI_THREAD_MULTIPLE` over several nodes ([`CreateError::SharedByThreads`]),
 //! and nothing of MPI on one.

@@ -10,6 +10,7 @@ use std::num::{NonZeroU32, Saturating, Wrapping};
 use std::ops::DerefMut;
 
 use mpisync::batch::NextTaskFuture;
+use mpisync::channel::PutOnly;
 use mpisync::guarded::{AppendFile, GuardedError};
 use mpisync::ndarray::{ArrayViewD, ArrayViewMutD};
 use mpisync::sync::{
@@ -20,9 +21,10 @@ use mpisync::{
     Access, AccessFuture, Barrier, CollectFuture, Collective, CollectiveError, Condvar, Counter,
     CreateError, Excluded, Fence, Guarded, Latch, LockError, Mutex, MutexGuard, On, OnceShared,
     Permit, Place, Plain, Pod, ReadFuture, ReadGuard, Region, RegionError, RegionPartGuard,
-    RegionReadGuard, RegionWriteGuard, Semaphore, SharedController, SharedReadGuard,
-    SharedWriteGuard, Turn, TurnGuard, UpgradeError, WindowController, WriteFuture, WriteGuard,
-    Writer,
+    RegionReadGuard, RegionWriteGuard, Semaphore, SharedChannel, SharedController, SharedCounter,
+    SharedMutex, SharedMutexGuard, SharedPermit, SharedReadGuard, SharedRegion, SharedRegionGuard,
+    SharedSemaphore, SharedWriteGuard, Turn, TurnGuard, UpgradeError, WindowController,
+    WriteFuture, WriteGuard, Writer,
 };
 use num_complex::Complex;
 use static_assertions::{assert_impl_all, assert_not_impl_any, const_assert, const_assert_eq};
@@ -37,6 +39,16 @@ assert_impl_all!(SharedController<'static>: Send, Sync, Debug);
 assert_not_impl_any!(SharedController<'static>: Clone, Copy);
 assert_not_impl_any!(SharedReadGuard<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(SharedWriteGuard<'static>: Send, Sync, Clone, Copy);
+assert_impl_all!(SharedRegion<'static, f64>: Send, Sync, Debug);
+assert_not_impl_any!(SharedRegionGuard<'static, f64>: Send, Clone, Copy, DerefMut);
+assert_impl_all!(SharedRegionGuard<'static, f64>: Sync, Debug);
+assert_impl_all!(SharedMutex<'static, f64>: Send, Sync, Debug);
+assert_not_impl_any!(SharedMutexGuard<'static, f64>: Send, Sync, Clone, Copy);
+assert_impl_all!(SharedSemaphore<'static>: Send, Sync, Debug);
+assert_not_impl_any!(SharedPermit<'static>: Send, Sync, Clone, Copy);
+assert_impl_all!(SharedCounter<'static, u32>: Send, Sync, Debug);
+assert_impl_all!(SharedChannel<'static, f64>: Send, Sync, Debug);
+assert_impl_all!(SharedChannel<'static, f64, PutOnly>: Send, Sync);
 assert_not_impl_any!(On<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Access<'static>: Send, Sync, Clone, Copy);
 assert_not_impl_any!(Fence<'static, Writer>: Send, Sync, Clone, Copy);
