@@ -36,7 +36,8 @@ pub(super) struct Shared<T: ?Sized> {
     number: Option<u64>,
     /// Whether the channel is unusable once MPI has ended.
     needs_mpi: bool,
-    /// The host that is lost, if a future has found one.
+    /// The host that is lost, if a future has found one. Only for futures, which stay on the rank's thread: other
+    /// threads may have the shared end of a split channel.
     pub(super) lost: Cell<Option<Lost>>,
     /// The thread whose closure of `put_with` or `take_with` has a slot, or 0.
     lent_to: AtomicUsize,

@@ -56,7 +56,8 @@ pub struct SharedChannel<'a, T: Plain, E: Ends = Both> {
 
 // SAFETY: at each end of this rank, only the thread that has the turn uses the queue: the handle of the end is borrowed,
 // so no other one puts there, or takes. The ends have words of their own in the queue. What both use is atomic, or does
-// not change after it was made. Messages go from thread to thread, so they are `Send`.
+// not change after it was made. The cell `lost` is used by futures, streams and sinks alone, which may be alive at the
+// other end of a split channel, and stay on the rank's thread. Messages go from thread to thread, so they are `Send`.
 unsafe impl<T: Plain + Send, E: Ends> Send for SharedChannel<'_, T, E> {}
 // SAFETY: as above.
 unsafe impl<T: Plain + Send, E: Ends> Sync for SharedChannel<'_, T, E> {}

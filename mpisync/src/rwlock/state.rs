@@ -129,6 +129,14 @@ impl LockState {
         self.release_leaked_by_threads();
     }
 
+    /// Ends what this rank still has, or waits for, by a leaked future that writes, or by threads whose shared
+    /// controller was leaked. The caller is about to enter, and has no guard; futures that read may be alive.
+    #[inline]
+    pub(super) fn release_leaked_before(&self) {
+        self.withdraw_leaked_writer();
+        self.release_leaked_by_threads();
+    }
+
     /// Releases the lock if leaked guards of threads hold it. Their shared controller, which borrowed the owner of this
     /// lock mutably, is gone, too.
     #[inline]
@@ -188,7 +196,7 @@ impl LockState {
             return Ok(());
         }
         if !self.node.try_read() {
-            self.withdraw_leaked_writer();
+            self.release_leaked_before();
             recover();
             self.read_later(limit, Location::caller())?;
         }
@@ -204,7 +212,6 @@ impl LockState {
         limit: Option<Duration>,
         location: &'static Location<'static>,
     ) -> Result<(), LockError> {
-        self.release_leaked_by_threads();
         let call = || Call::new(self, "read", location);
         self.node
             .read(|| Deadline::within(limit).of(call()))
@@ -217,7 +224,10 @@ impl LockState {
     pub(crate) fn try_enter_read(&self) -> Result<bool, LockError> {
         self.object.check_usable()?;
         let held = self.holds_any();
-        let has_lock = held || self.node.try_read();
+        let has_lock = held || self.node.try_read() || {
+            self.release_leaked_before();
+            self.node.try_read()
+        };
         if has_lock {
             self.enter_read_again();
             if !held {
@@ -285,7 +295,7 @@ impl LockState {
         location: &'static Location<'static>,
     ) -> Result<(), LockError> {
         self.object.check_usable()?;
-        self.withdraw_leaked_writer();
+        self.release_leaked_before();
         let call = || Call::new(self, "write", location);
         self.lock_write(|| Deadline::within(limit).of(call()))
             .map_err(|stop| self.object.lock_error(stop, limit, call()))?;

@@ -29,6 +29,7 @@ mod polling;
 #[cfg(feature = "region")]
 mod regions;
 mod shared;
+mod shared_leaks;
 mod shared_objects;
 mod slices;
 #[cfg(feature = "futures")]

@@ -1,29 +1,15 @@
 //! Controllers that the threads of a rank share.
 
+use crate::polling::{LIMIT, within};
 use mpisync::SharedController;
 use mpisync::prelude::*;
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Barrier as ThreadBarrier;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// A test that has not ended by then ends the process.
-pub(super) fn within(limit: Duration, test: impl FnOnce()) {
-    let (done, is_done) = mpsc::channel::<()>();
-    thread::spawn(move || {
-        if is_done.recv_timeout(limit) == Err(mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("the test hangs");
-            std::process::abort();
-        }
-    });
-    test();
-    drop(done);
-}
-
-pub(super) const LIMIT: Duration = Duration::from_secs(60);
 /// Long enough for another thread to have come where it waits.
 pub(super) const A_WHILE: Duration = Duration::from_millis(30);
 const SOON: Duration = Duration::from_micros(30);

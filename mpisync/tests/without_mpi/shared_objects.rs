@@ -1,5 +1,7 @@
 //! Mutexes, semaphores, counters and regions that the threads of a rank share.
 
+use crate::polling::{LIMIT, within};
+use crate::shared::A_WHILE;
 use mpisync::prelude::*;
 use mpisync::sync::SemaphoreError;
 use std::collections::HashSet;
@@ -9,8 +11,6 @@ use std::sync::Barrier as ThreadBarrier;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
-
-use super::shared::{A_WHILE, LIMIT, within};
 
 const THREADS: usize = 4;
 

@@ -60,7 +60,7 @@ impl LockState {
             // Also through another future, or a call in between.
             self.enter_read_again();
         } else if *waits || self.waits_in_slot() || !self.node.try_read() {
-            self.withdraw_leaked_writer();
+            self.release_leaked_before();
             if !self.poll_read_later(inspects)? {
                 self.count_reader(waits);
                 return Ok(false);

@@ -23,7 +23,12 @@ impl Base {
         let call = || Call::new(self, "acquire", location);
         let deadline = Deadline::within(limit).of(call());
         let acquired = match &self.side {
-            Side::Local(queue) => queue.acquire_as_thread(count, deadline, alone),
+            Side::Local(queue) => {
+                (queue.acquire_as_thread(count, deadline, alone)).or_else(|stop| {
+                    let _alone = locked(alone);
+                    self.inspect_if_due(queue).and(Err(stop))
+                })
+            }
             Side::Remote(client) => {
                 self.wanted.set(count);
                 client.acquire(self.block(), count, deadline).map(drop)

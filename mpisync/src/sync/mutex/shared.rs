@@ -43,7 +43,8 @@ pub struct SharedMutex<'a, T: Plain = ()> {
 
 // SAFETY: only the thread that has the turn uses the mutex and its value, but for the rank, the size and the name,
 // which do not change. A thread that gets the turn comes after what the one before did with it. The value is used by
-// several threads, one after the other, so it is `Send`.
+// several threads, one after the other, so it is `Send`. No future is alive, since each borrows the mutex; `shared`,
+// which has it mutably, has ended the waits of those that were leaked.
 unsafe impl<T: Plain + Send> Send for SharedMutex<'_, T> {}
 // SAFETY: as above.
 unsafe impl<T: Plain + Send> Sync for SharedMutex<'_, T> {}
