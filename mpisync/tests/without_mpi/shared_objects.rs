@@ -412,6 +412,39 @@ mod channels {
     }
 
     #[test]
+    fn threads_put_and_take_in_the_order_of_their_calls() {
+        const EACH: u64 = 20;
+        within(LIMIT, || {
+            let (mut producer, mut consumer) =
+                RemoteChannel::<u64>::local(1).expect("memory").split();
+            producer.put(0).expect("room");
+            let putters = producer.shared().expect("no MPI");
+            let takers = consumer.shared().expect("no MPI");
+            let order: Vec<_> = thread::scope(|scope| {
+                for message in 1..EACH {
+                    let putters = &putters;
+                    scope.spawn(move || putters.put(message).expect("room at last"));
+                    thread::sleep(A_WHILE / 3);
+                }
+                (0..EACH).map(|_| takers.take()).collect()
+            });
+            assert!(order.into_iter().eq((0..EACH).map(Some)), "puts");
+            let order: Vec<_> = thread::scope(|scope| {
+                let take = |_| {
+                    let taking = scope.spawn(|| takers.take());
+                    thread::sleep(A_WHILE / 3);
+                    taking
+                };
+                let takes: Vec<_> = (0..EACH).map(take).collect();
+                (0..EACH).for_each(|message| putters.put(message).expect("room at last"));
+                let join = |take: thread::ScopedJoinHandle<'_, _>| take.join().expect("no panic");
+                takes.into_iter().map(join).collect()
+            });
+            assert!(order.into_iter().eq((0..EACH).map(Some)), "takes");
+        });
+    }
+
+    #[test]
     fn waits_of_threads_end() {
         within(LIMIT, || {
             let mut channel = RemoteChannel::<u64>::local(1).expect("memory");

@@ -60,7 +60,7 @@ fn poll<F: Future>(future: F, times: u64) -> Option<F::Output> {
     })
 }
 
-fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
+pub fn poll_once<F: Future + Unpin>(future: &mut F) -> Option<F::Output> {
     let polled = Pin::new(future).poll(&mut Context::from_waker(Waker::noop()));
     match polled {
         Poll::Ready(output) => Some(output),

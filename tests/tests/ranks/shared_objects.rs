@@ -10,10 +10,13 @@ use mpisync::{Counter, Mutex, Region, RemoteChannel, Semaphore};
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
 
+use crate::lock_futures::poll_once;
+
 mpisync_tests::cases!(on [1, 2, 3, 4]:
     threads_of_all_ranks_lock_a_mutex,
     a_rank_with_threads_lets_others_lock,
     threads_of_all_ranks_take_permits,
+    threads_use_what_futures_have_leaked,
     threads_of_all_ranks_count,
     threads_of_all_ranks_read_a_region,
     threads_of_all_ranks_put_and_take,
@@ -116,6 +119,41 @@ fn threads_of_all_ranks_take_permits(job: &Job) {
     job.world.barrier();
     // Those of another node may be under way.
     until("all permits", || semaphore.available() == PERMITS);
+    semaphore.close().unwrap();
+}
+
+/// Futures that wait, or have been granted what they wanted, are leaked before threads share the objects.
+fn threads_use_what_futures_have_leaked(job: &Job) {
+    const ROUNDS: u64 = 30;
+    let root = job.size - 1;
+    let builder = Mutex::builder(&job.world).value(0_u64);
+    let mut mutex = builder.root(root).build().unwrap();
+    let builder = Semaphore::builder(&job.world, 2);
+    let mut semaphore = builder.root(root).build().unwrap();
+    for round in 0..ROUNDS {
+        let mut lock = mutex.lock_async();
+        std::mem::forget(poll_once(&mut lock));
+        std::mem::forget(lock);
+        for _ in 0..2 {
+            let mut acquire = semaphore.acquire_async();
+            std::mem::forget(poll_once(&mut acquire));
+            std::mem::forget(acquire);
+        }
+        if round % 3 == 0 {
+            // Meanwhile they may be granted it.
+            thread::sleep(Duration::from_millis(1));
+        }
+        let (mutex, semaphore) = (mutex.shared().unwrap(), semaphore.shared().unwrap());
+        on_threads(|_| {
+            *mutex.lock_timeout(LONG).unwrap() += 1;
+            assert_eq!(semaphore.acquire_many_timeout(2, LONG).unwrap().count(), 2);
+        });
+    }
+    job.world.barrier();
+    let all = ROUNDS * THREADS as u64 * job.size as u64;
+    assert_eq!(*mutex.lock(), all);
+    until("all permits", || semaphore.available() == 2);
+    mutex.close().unwrap();
     semaphore.close().unwrap();
 }
 

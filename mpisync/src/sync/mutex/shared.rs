@@ -146,6 +146,7 @@ impl<T: Plain> SharedMutex<'_, T> {
         let limit = TimeLimit::new(limit);
         let object = self.mutex.object();
         let turn = self.turns.take(object, "lock", limit, Location::caller())?;
+        self.check_released();
         let grant = self.mutex.base.acquire("lock", 1, limit.left());
         let grant = grant.map_err(|error| limit.of_call(error))?;
         Ok(self.guard(self.mutex.guard(grant), turn))
@@ -157,6 +158,7 @@ impl<T: Plain> SharedMutex<'_, T> {
         let Some(turn) = self.turns.try_take() else {
             return Ok(None);
         };
+        self.check_released();
         let grant = self.mutex.base.try_acquire(1)?;
         Ok(grant.map(|grant| self.guard(self.mutex.guard(grant), turn)))
     }
@@ -167,6 +169,11 @@ impl<T: Plain> SharedMutex<'_, T> {
             true => Err(LockError::HeldByThread),
             false => Ok(()),
         }
+    }
+
+    /// With the turn, which passes on after the lock was released.
+    fn check_released(&self) {
+        debug_assert_eq!(self.mutex.base.held(), 0, "the thread before has the lock");
     }
 
     fn guard<'g>(

@@ -46,9 +46,9 @@ pub struct SharedSemaphore<'a> {
 }
 
 // SAFETY: threads use the semaphore's cells and the slot of its rank while they have locked `alone`, but for what the one
-// thread that has the turn uses to wait. All else is atomic, or does not change after it was made. So do the cells of
-// futures: none is alive, since each borrows the semaphore, and `shared`, which has it mutably, has ended the waits of
-// those that were leaked.
+// thread that has the turn uses to wait. All else is atomic, or does not change after it was made. Nor do the cells of
+// futures change: none is alive, since each borrows the semaphore, and `shared`, which has it mutably, has ended the
+// waits of those that were leaked.
 unsafe impl Send for SharedSemaphore<'_> {}
 // SAFETY: as above.
 unsafe impl Sync for SharedSemaphore<'_> {}
