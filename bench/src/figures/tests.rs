@@ -91,8 +91,8 @@ fn locks_have_a_picture_of_each_job_and_one_of_all() {
     has(two, "Read lock, all ranks at once", 1);
     has(two, "8 bytes from one rank to all", 1);
     // In each of the cases, of which two are not times of operations.
-    has(two, "mpisync", 8);
-    has(two, "pthread_rwlock (glibc)", 8);
+    has(two, "mpisync", 10);
+    has(two, "pthread_rwlock (glibc)", 10);
     assert!(two.contains("Read lock, all ranks at once: MPI_Win_lock, 29 ns (14.5 ns to 87 ns)"));
     has(
         &drawn[3].1,
@@ -115,8 +115,8 @@ fn locks_have_a_picture_of_each_job_and_one_of_all() {
 fn a_subject_that_hung_is_named() {
     let entries = entries::<lock::Case, lock::Name>(&setting(2, 1), "mcs_rma");
     let (_, svg) = &drawn("lock", entries)[0];
-    has(svg, "no end", 8);
-    has(svg, "MCS lock in MPI windows", 8);
+    has(svg, "no end", 10);
+    has(svg, "MCS lock in MPI windows", 10);
 }
 
 #[test]
