@@ -90,6 +90,7 @@ fn items_keep_their_alignment_and_may_have_no_bytes() {
     assert!(units.put_items(&[(); 8]).is_err());
 }
 
+#[cfg(feature = "futures")]
 #[test]
 fn ends_iterators_streams_and_futures_are_as_with_values() {
     use futures::{SinkExt, StreamExt};
