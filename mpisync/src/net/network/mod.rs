@@ -69,7 +69,7 @@ const INSPECTION: Duration = Duration::from_millis(200);
 
 /// How long a rank that does not wait leaves the node to the thread after it has served it. What it
 /// does meanwhile goes into one message.
-const SERVICE_INTERVAL: Duration = Duration::from_micros(100);
+const GATHERING: Duration = Duration::from_micros(100);
 
 impl Network {
     /// The network of a communicator that spans nodes. All ranks open it together with their first
@@ -350,7 +350,7 @@ impl Network {
     fn is_time_to_serve(&self) -> bool {
         let mut served = lock(&self.served);
         let now = Instant::now();
-        let is_time = now - *served >= SERVICE_INTERVAL || !thread::looks_soon();
+        let is_time = now - *served >= GATHERING || !thread::looks_soon();
         if is_time {
             *served = now;
         }
