@@ -39,7 +39,7 @@ use crate::shm::wait::{Deadline, Stop, wait};
 use crate::shm::waiting::deadlock_report;
 use std::sync::atomic::compiler_fence;
 
-/// How often a rank looks for a message before it announces that it waits: a microsecond or two.
+/// How often a rank looks for a message before it announces that it waits: about a microsecond.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
 
 /// A queue, as one of its ranks sees it.
@@ -356,14 +356,7 @@ impl<M: QueueMemory> Queue<M> {
         most: usize,
         deadline: impl FnOnce() -> Deadline<'d>,
     ) -> Result<Taking<'_, M>, NoMessage> {
-        // The server may be about to send what this rank has put, and sends it at once for a rank
-        // that waits.
-        let spins = if self.memory.relay().is_none() {
-            SPINS
-        } else {
-            1
-        };
-        for _ in 0..spins {
+        for _ in 0..SPINS {
             if let Some(taking) = self.try_take(most) {
                 return Ok(taking);
             }

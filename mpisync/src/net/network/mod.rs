@@ -27,7 +27,7 @@ use crate::shm::topology::Topology;
 use crate::shm::wait::Surroundings;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,10 +42,6 @@ pub(crate) struct Network {
     early: Mutex<Vec<(u64, Announcements)>>,
     /// When the server was last inspected.
     inspected: Mutex<Instant>,
-    /// How often this rank has polled because it waits.
-    polls: AtomicU32,
-    /// When this rank last served the node without waiting.
-    served: Mutex<Instant>,
     /// By local rank: whether its death has been reported to the other nodes.
     told: Vec<AtomicBool>,
     /// By local rank: whether its end has been reported to them.
@@ -67,10 +63,6 @@ const UNSENT: Duration = Duration::from_secs(10);
 /// were dropped.
 const INSPECTION: Duration = Duration::from_millis(200);
 
-/// How long a rank that does not wait leaves the node to the thread after it has served it. What it
-/// does meanwhile goes into one message.
-const GATHERING: Duration = Duration::from_micros(100);
-
 impl Network {
     /// The network of a communicator that spans nodes. All ranks open it together with their first
     /// object.
@@ -91,8 +83,6 @@ impl Network {
             server: Mutex::new(topology.is_leader().then(Server::default)),
             early: Mutex::default(),
             inspected: Mutex::new(Instant::now()),
-            polls: AtomicU32::new(0),
-            served: Mutex::new(Instant::now()),
             told: untold().collect(),
             told_end: untold().collect(),
             hosts: Hosts::new(topology, limit, contact),
@@ -196,10 +186,9 @@ impl Network {
         self.carrier().has_thread
     }
 
-    /// How often ranks that wait have polled, if one does at present.
-    pub(super) fn active_polls(&self) -> Option<u32> {
-        let is_polled = self.carrier().is_polled_actively();
-        is_polled.then(|| self.polls.load(Ordering::Relaxed))
+    /// Whether a waiting thread polls.
+    pub(super) fn is_polled_actively(&self) -> bool {
+        self.carrier().is_polled_actively()
     }
 
     /// Handles the messages that have arrived. Returns whether there were any.
@@ -346,17 +335,6 @@ impl Network {
         }
     }
 
-    /// Whether this rank, which does not wait, serves the node at once though the thread sleeps.
-    fn is_time_to_serve(&self) -> bool {
-        let mut served = lock(&self.served);
-        let now = Instant::now();
-        let is_time = now - *served >= GATHERING || !thread::looks_soon();
-        if is_time {
-            *served = now;
-        }
-        is_time
-    }
-
     /// Lets the server continue its unfinished work, and inspects it at intervals. Returns whether
     /// there is more to do.
     pub(crate) fn go_on(&self) -> bool {
@@ -386,28 +364,18 @@ impl Network {
 
 impl Outside for Network {
     fn progress(&self) {
-        self.polls.fetch_add(1, Ordering::Relaxed);
         self.poll();
-        if self.has_thread() && self.topology().is_leader() {
-            // The thread leaves this to ranks that wait.
-            self.go_on();
-        }
     }
 
     fn poll_actively(&self, begins: bool) {
         self.carrier().poll_actively(begins);
     }
 
-    fn serve(&self, waits: bool, sleeps: bool) -> bool {
-        if waits || !self.has_thread() {
-            // A rank that waits goes on to serve the node.
-            self.go_on();
-            return false;
-        }
-        if sleeps && self.is_time_to_serve() {
+    fn serve(&self, now: bool) {
+        if now || !self.has_thread() {
+            // The server is in this process.
             self.go_on();
         }
-        sleeps && !thread::looks_soon()
     }
 
     fn announce(&self, meeting: u64) {

@@ -1,9 +1,7 @@
 //! The progress thread, which answers other nodes while the ranks compute.
 //!
 //! Each leader process has one, once a communicator spans nodes. It polls in a loop while there is
-//! traffic and sleeps otherwise, for at most a millisecond. While a rank of the process polls
-//! because it waits, that rank serves the node, and the thread leaves the core to it. The thread
-//! ends before MPI is finalized.
+//! traffic and sleeps otherwise, for at most a millisecond. It ends before MPI is finalized.
 
 use crate::net::network::{INSPECTION, Network, schedule};
 use crate::rsmpi;
@@ -20,8 +18,7 @@ use std::time::{Duration, Instant};
 /// How long the thread polls after the last message. Then it asks for short time slices, so that it
 /// gets the core at once when it wakes up; while it polls, these would take the core from others.
 const ALERT: Duration = Duration::from_micros(500);
-/// The first sleep after that; each further one is twice as long. Also each sleep while a rank of the
-/// process polls: that rank may stop at any time, and messages then wait for the thread.
+/// The first sleep after that; each further one is twice as long.
 const FIRST_SLEEP: Duration = Duration::from_micros(100);
 const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 
@@ -29,8 +26,6 @@ const LONGEST_SLEEP: Duration = Duration::from_millis(1);
 static NETWORKS: Mutex<Vec<Arc<Network>>> = Mutex::new(Vec::new());
 static THREAD: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);
 static STOP: AtomicBool = AtomicBool::new(false);
-/// Whether the thread looks again within [`FIRST_SLEEP`], without a call.
-static SLEEPS_SHORTLY: AtomicBool = AtomicBool::new(false);
 
 /// The network of this communicator, if it has been opened.
 pub(super) fn find(context: &Arc<Context>) -> Option<Arc<Network>> {
@@ -73,28 +68,20 @@ fn serve_or_abort() {
 }
 
 fn serve() {
-    let mut known = 0;
-    let mut networks: Vec<Served> = Vec::new();
+    let mut networks: Vec<Arc<Network>> = Vec::new();
     let mut active_at = Instant::now();
-    let mut sleep_time: Option<Duration> = None;
+    let mut sleep_time = None;
     while !STOP.load(Ordering::Relaxed) {
         {
             let all = lock(&NETWORKS);
-            if all.len() != known {
-                known = all.len();
-                let with_thread = all.iter().filter(|net| net.has_thread());
-                networks = with_thread.map(Served::new).collect();
+            if all.len() != networks.len() {
+                networks.clone_from(&all);
             }
         }
-        let (mut active, mut is_relieved) = (false, false);
-        for served in &mut networks {
-            if served.is_by_rank() {
-                // Two polling threads contend for MPI, for the server and for the core.
-                is_relieved = true;
-                continue;
-            }
-            let net = &served.net;
-            active |= net.poll();
+        let mut active = false;
+        for net in networks.iter().filter(|net| net.has_thread()) {
+            // Two polling threads contend; the other one may stop at any time.
+            active |= net.is_polled_actively() || net.poll();
             if sleep_time.is_some() {
                 // Open MPI checks for a message first and lets the network make progress
                 // afterwards.
@@ -105,67 +92,37 @@ fn serve() {
         let now = Instant::now();
         if active {
             active_at = now;
-        }
-        let is_alert = now - active_at < ALERT;
-        if active || (is_alert && !is_relieved) {
             if sleep_time.take().is_some() {
                 schedule::set_short_slices(false);
             }
+        }
+        if now - active_at < ALERT {
             thread::yield_now();
             continue;
         }
-        let next = match sleep_time {
-            Some(last) if !is_relieved => (last * 2).min(LONGEST_SLEEP),
-            _ => FIRST_SLEEP,
-        };
-        if sleep_time.replace(next).is_none() {
+        if sleep_time.is_none() {
             schedule::set_short_slices(true);
         }
-        SLEEPS_SHORTLY.store(next == FIRST_SLEEP, Ordering::Relaxed);
+        let next = sleep_time.map_or(FIRST_SLEEP, |sleep_time: Duration| {
+            (sleep_time * 2).min(LONGEST_SLEEP)
+        });
+        sleep_time = Some(next);
         sleep(&networks, next);
     }
 }
 
-/// A network with a progress thread.
-struct Served {
-    net: Arc<Network>,
-    /// How often ranks that wait had polled at the last look.
-    polls: u32,
-}
-
-impl Served {
-    fn new(net: &Arc<Network>) -> Self {
-        Served {
-            net: Arc::clone(net),
-            polls: 0,
-        }
-    }
-
-    /// Whether a rank of this process polls, and has had a core since the last look.
-    fn is_by_rank(&mut self) -> bool {
-        let polls = self.net.active_polls();
-        polls.is_some_and(|polls| std::mem::replace(&mut self.polls, polls) != polls)
-    }
-}
-
-/// Whether the thread looks soon, though nobody calls it.
-pub(super) fn looks_soon() -> bool {
-    SLEEPS_SHORTLY.load(Ordering::Relaxed)
-}
-
 /// Sleeps until a rank of this node calls the server, for at most `sleep_time`.
-fn sleep(networks: &[Served], sleep_time: Duration) {
+fn sleep(networks: &[Arc<Network>], sleep_time: Duration) {
     let calls: Vec<_> = (networks.iter())
-        .map(|served| {
-            let call = served.net.domain().segment().call();
+        .map(|net| {
+            let call = net.domain().segment().call();
             call.announce_sleeper();
             // After the announcement: ranks that call from here on see it.
             (call, call.word.load(Ordering::SeqCst))
         })
         .collect();
     // A rank may have called before the announcement.
-    let is_busy = |served: &Served| served.net.active_polls().is_none() && served.net.go_on();
-    if !networks.iter().any(is_busy) {
+    if !networks.iter().any(|net| net.go_on()) {
         sleep_on_any(&calls, sleep_time);
     }
 }

@@ -80,12 +80,9 @@ pub(crate) trait Outside: Send + Sync {
     /// This thread begins to call [`progress`](Self::progress) in a loop, or ends the loop.
     fn poll_actively(&self, _begins: bool) {}
 
-    /// On a leader: this rank calls the server. It has to act at once if there is no progress thread
-    /// or if `waits` is set, and soon if `sleeps` is set, because the thread sleeps. Returns whether
-    /// the thread has to wake up.
-    fn serve(&self, _waits: bool, _sleeps: bool) -> bool {
-        false
-    }
+    /// On a leader: a rank of the node has called the server. The server has to act at once if
+    /// `now` is set or if there is no progress thread.
+    fn serve(&self, _now: bool) {}
 
     /// Sends the announcements that all ranks of this node have posted for the rendezvous of this
     /// number to the other nodes.
@@ -280,22 +277,20 @@ impl Domain {
     /// about to wait, and the server has to act at once.
     #[inline]
     pub(crate) fn call_server(&self, called: &AtomicU32, waits: bool) {
-        let call = self.segment.call();
+        let mut now = waits;
         // An exchange: the server either consumes this call, or sees everything that this rank has
         // done before.
-        let is_new = called.swap(1, Ordering::SeqCst) == 0;
-        if is_new {
+        if called.swap(1, Ordering::SeqCst) == 0 {
+            let call = self.segment.call();
             call.word.fetch_add(1, Ordering::SeqCst);
+            // The thread takes some time to wake up.
+            now |= call.has_sleepers();
+            call.wake(ALL);
         }
-        let mut wakes = is_new;
         if self.topology.is_leader()
             && let Some(outside) = self.outside.get()
         {
-            // The server is in this process, and the thread takes some time to wake up.
-            wakes = outside.serve(waits, is_new && call.has_sleepers());
-        }
-        if wakes {
-            call.wake(ALL);
+            outside.serve(now);
         }
     }
 }
