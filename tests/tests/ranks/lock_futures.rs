@@ -302,11 +302,15 @@ fn futures_take_no_memory(job: &Job) {
     let mut mutex = Mutex::new(&job.world).unwrap();
     let semaphore = Semaphore::new(&job.world, 1).unwrap();
     let mut rounds = |count: u64| {
-        for _ in 0..count {
+        for round in 0..count {
             drop(poll(ctrl.write_async(), 2));
             drop(poll(ctrl.read_async(), 2));
             drop(poll(mutex.lock_async(), 2));
             drop(poll(semaphore.acquire_async(), 2));
+            if round % 50 == 0 {
+                // These wait for the other nodes, which have handled all messages before then.
+                drop((ctrl.write(), mutex.lock(), semaphore.acquire()));
+            }
         }
     };
     rounds(1_000);
