@@ -55,7 +55,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
 
     /// [`write_part`](Self::write_part) if no other rank has or wants what stands against it. Not
     /// collective. Does not wait; over several nodes, it waits for one round trip to the root's node,
-    /// and to others if no rank has a part.
+    /// and to others if no rank has a part. There it may also be none while a part that this rank
+    /// has just let go is still being given back.
     ///
     /// # Panics
     /// If the rows are not inside the region, or MPI is finalized.
