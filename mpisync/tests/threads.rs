@@ -1,5 +1,8 @@
 //! Ranks that are threads of one process, as tests of a user's functions have them.
 
+mod common;
+
+use common::{LIMIT, ranks, within};
 use futures::executor::block_on;
 use mpisync::prelude::*;
 use mpisync::{OnDeadlock, ThreadRanks};
@@ -11,25 +14,6 @@ use std::sync::Barrier as ThreadBarrier;
 use std::task::{Context, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
-
-fn ranks(size: usize) -> ThreadRanks {
-    WindowController::threads(size).expect("a valid number")
-}
-
-/// A test that has not ended by then ends the process.
-fn within(limit: Duration, test: impl FnOnce()) {
-    let (done, is_done) = std::sync::mpsc::channel::<()>();
-    thread::spawn(move || {
-        if is_done.recv_timeout(limit) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-            eprintln!("the test hangs");
-            std::process::abort();
-        }
-    });
-    test();
-    drop(done);
-}
-
-const LIMIT: Duration = Duration::from_secs(60);
 
 /// Never drops the controller. Its memory stays reachable, so that checkers find no leak.
 fn leak(ctrl: WindowController) {

@@ -1,6 +1,7 @@
 //! Fenced calls and tasks as futures, with threads as ranks.
 
-use crate::polling::{LIMIT, poll_once, ranks, within};
+use crate::common::{LIMIT, ranks, within};
+use crate::polling::poll_once;
 use futures::executor::block_on;
 use mpisync::prelude::*;
 use std::sync::Barrier as ThreadBarrier;

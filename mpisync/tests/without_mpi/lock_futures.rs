@@ -1,6 +1,7 @@
 //! The futures of locks under executors, with threads as ranks.
 
-use crate::polling::{LIMIT, poll_once, poll_until_ready, ranks, within};
+use crate::common::{LIMIT, ranks, within};
+use crate::polling::{poll_once, poll_until_ready};
 use futures::executor::{LocalPool, block_on};
 use futures::future::join_all;
 use futures::join;

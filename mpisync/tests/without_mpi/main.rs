@@ -10,6 +10,8 @@ mod batch_several;
 mod batch_trouble;
 mod call_futures;
 mod channels;
+#[path = "../common/mod.rs"]
+mod common;
 mod counters;
 #[cfg(feature = "region")]
 mod errors;

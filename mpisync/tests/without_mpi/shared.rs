@@ -1,6 +1,6 @@
 //! Controllers that the threads of a rank share.
 
-use crate::polling::{LIMIT, within};
+use crate::common::{LIMIT, within};
 use mpisync::SharedController;
 use mpisync::prelude::*;
 use std::mem;

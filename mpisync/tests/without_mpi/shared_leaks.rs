@@ -1,6 +1,7 @@
 //! What futures and threads have leaked (`mem::forget`) keeps nobody waiting.
 
-use crate::polling::{LIMIT, poll_once, poll_until_ready, ranks, within};
+use crate::common::{LIMIT, ranks, within};
+use crate::polling::{poll_once, poll_until_ready};
 use mpisync::prelude::*;
 use std::mem;
 use std::sync::Barrier as ThreadBarrier;

@@ -1,6 +1,6 @@
 //! Mutexes, semaphores, counters and regions that the threads of a rank share.
 
-use crate::polling::{LIMIT, within};
+use crate::common::{LIMIT, within};
 use crate::shared::A_WHILE;
 use mpisync::prelude::*;
 use mpisync::sync::SemaphoreError;
