@@ -47,7 +47,7 @@ const DONE: usize = GUARDED + 1;
 const LAST: usize = GUARDED + 2;
 const COME: usize = GUARDED + 3;
 
-/// Polls a future at most so many times, for nobody.
+/// Polls a future at most this number of times, with a waker that does nothing.
 fn poll<F: Future>(future: F, times: u64) -> Option<F::Output> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());

@@ -37,7 +37,7 @@ use std::time::Duration;
 /// The threads of a rank wait in the order of their calls, and the first of them queues for permits as the rank.
 /// So a rank with many threads has one place in the queue, as one with a single thread.
 ///
-/// A thread that has so many permits that it would wait for itself gets [`LockError::HeldByThread`].
+/// A thread that would wait for permits of its own gets [`LockError::HeldByThread`].
 pub struct SharedSemaphore<'a> {
     semaphore: &'a Semaphore,
     turns: ThreadTurns,

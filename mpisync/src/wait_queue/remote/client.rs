@@ -125,7 +125,7 @@ impl WaitClient {
         }
     }
 
-    /// Asks for so many permits, for [`poll`](Self::poll). Does not wait.
+    /// Asks for this number of permits, for [`poll`](Self::poll). Does not wait.
     pub(crate) fn ask_for(&self, count: u32) {
         let manner = Manner::Wait;
         let question = WaitQuestion::Join { count, manner };

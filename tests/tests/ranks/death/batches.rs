@@ -115,15 +115,19 @@ fn each_has_run_once(job: &Job) {
     }
 }
 
+/// The victim dies when the others have reached the end, and wait for it.
+fn dies_while_others_wait(job: &Job) -> ! {
+    ready(job);
+    thread::sleep(Duration::from_millis(100));
+    die()
+}
+
 fn worker_with_a_task_dies(job: &Job, on_disk: bool) {
     let mut batch = made(job, &job.world, 1, 20, on_disk);
     if job.rank == victim(job) {
         let task = batch.next_task().unwrap().unwrap();
         job.scratch.word(TOOK).store(task.index() as u64, SeqCst);
-        ready(job);
-        // The others reach the end, and wait for this rank.
-        thread::sleep(Duration::from_millis(100));
-        die();
+        dies_while_others_wait(job);
     }
     job.scratch.wait_for(READY);
     run_rest(job, &mut batch);
@@ -153,6 +157,16 @@ fn run_rest_at_once(job: &Job, batch: &mut Batch) {
     }
 }
 
+/// The victim holds tasks. The others do all that is left, each task once.
+fn the_rest_runs_once(job: &Job, batch: &mut Batch) -> ! {
+    job.scratch.wait_for(READY);
+    run_rest_at_once(job, batch);
+    all_are_done(batch);
+    job.scratch.meet(TOOK + 1, job.size - 1);
+    each_has_run_once(job);
+    survived(job)
+}
+
 /// The victim has taken five tasks and ended two of them. The others do the three that it holds,
 /// each once more.
 fn worker_with_several_tasks_dies(job: &Job, on_disk: bool) {
@@ -166,17 +180,9 @@ fn worker_with_several_tasks_dies(job: &Job, on_disk: bool) {
         }
         let held: Vec<usize> = tasks.iter().map(|task| task.index()).collect();
         assert_eq!(held, [0, 2, 4]);
-        ready(job);
-        // The others reach the end, and wait for this rank.
-        thread::sleep(Duration::from_millis(100));
-        die();
+        dies_while_others_wait(job);
     }
-    job.scratch.wait_for(READY);
-    run_rest_at_once(job, &mut batch);
-    all_are_done(&batch);
-    job.scratch.meet(TOOK + 1, job.size - 1);
-    each_has_run_once(job);
-    survived(job)
+    the_rest_runs_once(job, &mut batch)
 }
 
 /// Two of the first tasks that the victim takes are done by another job already, so it takes two more.
@@ -192,16 +198,9 @@ fn worker_with_tasks_of_two_requests_dies(job: &Job) {
         let tasks = batch.next_tasks(5).unwrap().unwrap();
         let held: Vec<usize> = tasks.iter().map(|task| task.index()).collect();
         assert_eq!(held, [0, 2, 4, 5, 6]);
-        ready(job);
-        thread::sleep(Duration::from_millis(100));
-        die();
+        dies_while_others_wait(job);
     }
-    job.scratch.wait_for(READY);
-    run_rest_at_once(job, &mut batch);
-    all_are_done(&batch);
-    job.scratch.meet(TOOK + 1, job.size - 1);
-    each_has_run_once(job);
-    survived(job)
+    the_rest_runs_once(job, &mut batch)
 }
 
 /// Workers of two. One rank of a worker dies with three tasks, of which the other one then ends one.
