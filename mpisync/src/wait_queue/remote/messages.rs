@@ -12,7 +12,7 @@ pub(super) enum WaitQuestion {
     /// It does not want to wait any longer for what it has asked for in this request.
     Leave { request: u32 },
     /// It does not want any longer what it has asked for in this request, even if that has been granted:
-    /// so many permits, beside those that it `held` before.
+    /// `count` permits, beside those that it `held` before.
     Abandon { request: u32, count: u32, held: u32 },
     /// It gives permits back, and what goes with them where it has changed.
     Release { count: u32, cargo: Option<ByteBuf> },
