@@ -12,9 +12,9 @@ use std::mem;
 #[derive(Default)]
 pub(crate) struct ThreadQueue {
     tickets: Mutex<Tickets>,
-    /// The first ticket of the line, or 0.
-    first: AtomicU64,
-    /// Changes when the turn is passed on.
+    /// The ticket of the thread that has the turn, or 0. Only changed with `tickets` locked.
+    turn: AtomicU64,
+    /// Changes when the turn is passed on to a thread that waits.
     passed: AtomicU32,
     sleepers: Sleepers,
 }
@@ -23,19 +23,14 @@ pub(crate) struct ThreadQueue {
 struct Tickets {
     /// The last ticket that was drawn. They count from 1.
     last: u64,
-    /// The thread with the first one has the turn, the others wait.
+    /// Those that wait.
     line: VecDeque<u64>,
 }
 
 impl Tickets {
     fn draw(&mut self) -> u64 {
         self.last += 1;
-        self.line.push_back(self.last);
         self.last
-    }
-
-    fn first(&self) -> u64 {
-        self.line.front().copied().unwrap_or_default()
     }
 }
 
@@ -43,10 +38,9 @@ impl ThreadQueue {
     /// Takes the turn if no thread has it.
     pub(crate) fn try_take(&self) -> bool {
         let mut tickets = locked(&self.tickets);
-        let is_free = tickets.line.is_empty();
+        let is_free = !self.is_taken();
         if is_free {
-            let mine = tickets.draw();
-            self.first.store(mine, Ordering::Relaxed);
+            self.turn.store(tickets.draw(), Ordering::Relaxed);
         }
         is_free
     }
@@ -60,16 +54,17 @@ impl ThreadQueue {
         let mine = {
             let mut tickets = locked(&self.tickets);
             let mine = tickets.draw();
-            if tickets.first() == mine {
-                self.first.store(mine, Ordering::Relaxed);
+            if !self.is_taken() {
+                self.turn.store(mine, Ordering::Relaxed);
                 return Ok(());
             }
+            tickets.line.push_back(mine);
             mine
         };
         // Leaves the line if the wait ends early, by an error or a panic.
         let waiting = Waiting { queue: self, mine };
-        let is_first = || (self.first.load(Ordering::Acquire) == mine).then_some(());
-        wait(surroundings, self.event(), deadline, is_first, || {
+        let has_turn = || (self.turn.load(Ordering::Acquire) == mine).then_some(());
+        wait(surroundings, self.event(), deadline, has_turn, || {
             Ok::<_, Stop>(())
         })?;
         mem::forget(waiting);
@@ -78,20 +73,19 @@ impl ThreadQueue {
 
     /// Passes the turn, which this thread has, on to the next one.
     pub(crate) fn pass_on(&self) {
-        let mut tickets = locked(&self.tickets);
-        tickets.line.pop_front();
-        self.show_first(&tickets);
+        self.pass_to_next(&mut locked(&self.tickets));
     }
 
     /// Whether a thread has the turn.
     pub(super) fn is_taken(&self) -> bool {
-        !locked(&self.tickets).line.is_empty()
+        self.turn.load(Ordering::Relaxed) != 0
     }
 
-    fn show_first(&self, tickets: &Tickets) {
+    fn pass_to_next(&self, tickets: &mut Tickets) {
+        let next = tickets.line.pop_front();
         // Release: the next one acquires what was done with the turn.
-        self.first.store(tickets.first(), Ordering::Release);
-        if !tickets.line.is_empty() {
+        self.turn.store(next.unwrap_or_default(), Ordering::Release);
+        if next.is_some() {
             self.passed.fetch_add(1, Ordering::SeqCst);
             self.event().wake(ALL);
         }
@@ -114,7 +108,10 @@ struct Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         let mut tickets = locked(&self.queue.tickets);
-        tickets.line.retain(|&ticket| ticket != self.mine);
-        self.queue.show_first(&tickets);
+        if self.queue.turn.load(Ordering::Relaxed) == self.mine {
+            self.queue.pass_to_next(&mut tickets);
+        } else {
+            tickets.line.retain(|&ticket| ticket != self.mine);
+        }
     }
 }
