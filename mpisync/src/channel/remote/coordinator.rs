@@ -324,8 +324,9 @@ impl Coordinator {
             return;
         }
         for account in &mut self.nodes {
-            // Many credits at a time.
+            // Many credits at a time, and more each time that a node has used half of them.
             if account.credits <= account.advance_credits / 2 {
+                account.advance_credits = (account.advance_credits * 2).min(self.ring);
                 let more = (account.advance_credits - account.credits).min(free / 2);
                 account.grant(more);
                 free -= more;
