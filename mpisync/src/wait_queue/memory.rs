@@ -3,6 +3,7 @@
 
 use crate::shm::absence::Absence;
 use crate::shm::block::Block;
+use crate::shm::domain::Urgency;
 use crate::shm::layout::Layout;
 use crate::shm::line::Line;
 use crate::shm::mapping::{ALIGN, Mapping, Shareable};
@@ -268,7 +269,7 @@ impl WaitMemory for Slots {
 
     fn call_server(&self) {
         let called = &self.words().called;
-        self.view.domain().call_server(called, true);
+        self.view.domain().call_server(called, Urgency::AtOnce);
     }
 
     fn is_ranks(&self, slot: usize) -> bool {

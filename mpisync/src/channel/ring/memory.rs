@@ -4,7 +4,7 @@
 
 use crate::channel::ring::layout::{QueueWords, RankState, Relay, Shape};
 use crate::shm::atomic::AtomicU64;
-use crate::shm::domain::Domain;
+use crate::shm::domain::{Domain, Urgency};
 use crate::shm::line::Line;
 use crate::shm::mapping::{ALIGN, Mapping, Shareable};
 use crate::shm::wait::{Stop, Surroundings};
@@ -44,9 +44,8 @@ pub(crate) trait QueueMemory: Surroundings {
         None
     }
 
-    /// Calls the server, if there is one, to serve the queue: soon, or at once if this rank is
-    /// about to wait.
-    fn call_server(&self, _waits: bool) {}
+    /// Calls the server, if there is one, to serve the queue.
+    fn call_server(&self, _urgency: Urgency) {}
 }
 
 // SAFETY: only atomics, for all of which zero is valid.
@@ -373,12 +372,12 @@ unsafe impl Send for Slots<Opaque> {}
 impl<T: ?Sized> Slots<T> {
     /// Out of line, so that a channel on one node is not slowed down.
     #[cold]
-    fn call_relaying_server(&self, waits: bool) {
+    fn call_relaying_server(&self, urgency: Urgency) {
         // The server does not call itself.
         if let Some(relay) = self.relay()
             && self.me != self.domain.segment().shape().local_rank_of_server()
         {
-            self.domain.call_server(&relay.called, waits);
+            self.domain.call_server(&relay.called, urgency);
         }
     }
 }
@@ -456,9 +455,9 @@ impl<T: ?Sized> QueueMemory for Slots<T> {
     }
 
     #[inline]
-    fn call_server(&self, waits: bool) {
+    fn call_server(&self, urgency: Urgency) {
         if self.relay.is_some() {
-            self.call_relaying_server(waits);
+            self.call_relaying_server(urgency);
         }
     }
 }

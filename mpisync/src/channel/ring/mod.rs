@@ -34,12 +34,13 @@ pub(crate) use crate::channel::ring::relay::Waiting;
 pub(crate) use crate::channel::ring::reservation::{Putting, Taking};
 pub(crate) use crate::channel::ring::termination::Generation;
 use crate::shm::atomic::Ordering;
+use crate::shm::domain::Urgency;
 use crate::shm::event::{ALL, FutexWord};
 use crate::shm::wait::{Deadline, Stop, wait};
 use crate::shm::waiting::deadlock_report;
 use std::sync::atomic::compiler_fence;
 
-/// How often a rank looks for a message before it announces that it waits: about a microsecond.
+/// How often a rank looks for a message before it announces that it waits: a microsecond or two.
 const SPINS: u32 = if cfg!(loom) { 1 } else { 40 };
 
 /// A queue, as one of its ranks sees it.
@@ -356,7 +357,14 @@ impl<M: QueueMemory> Queue<M> {
         most: usize,
         deadline: impl FnOnce() -> Deadline<'d>,
     ) -> Result<Taking<'_, M>, NoMessage> {
-        for _ in 0..SPINS {
+        // The server may be about to send what this rank has put, and sends it at once for a rank
+        // that waits.
+        let spins = if self.memory.relay().is_none() {
+            SPINS
+        } else {
+            1
+        };
+        for _ in 0..spins {
             if let Some(taking) = self.try_take(most) {
                 return Ok(taking);
             }
@@ -413,14 +421,14 @@ impl<M: QueueMemory> Queue<M> {
     #[inline]
     pub(in crate::channel) fn notify_not_empty(&self) {
         notify(&self.memory.words().not_empty.0);
-        self.memory.call_server(false);
+        self.memory.call_server(Urgency::Soon);
     }
 
     /// Wakes the ranks that wait for room.
     #[inline]
     pub(in crate::channel) fn notify_not_full(&self) {
         notify(&self.memory.words().not_full.0);
-        self.memory.call_server(false);
+        self.memory.call_server(Urgency::Soon);
     }
 
     /// The number of messages in this queue, including those that are being put; may be outdated.

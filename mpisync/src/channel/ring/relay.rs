@@ -10,6 +10,7 @@ use crate::channel::ring::termination::Generation;
 use crate::channel::ring::{NoMessage, NoRoom, Putting, Queue, Taking};
 use crate::shm::absence::HostLoss;
 use crate::shm::atomic::Ordering;
+use crate::shm::domain::Urgency;
 use crate::shm::event::FutexWord;
 use crate::shm::wait::{Deadline, Stop, wait};
 use crate::shm::waiting::{Call, Described, Label};
@@ -119,7 +120,7 @@ impl<M: QueueMemory> Queue<M> {
             return Waiting(None);
         }
         let waiting = Waiting::call(self.my_state(), began);
-        self.memory.call_server(true);
+        self.memory.call_server(Urgency::Polls);
         waiting
     }
 
@@ -130,7 +131,7 @@ impl<M: QueueMemory> Queue<M> {
             return Waiting(None);
         }
         let waiting = Waiting::future(self.my_state(), self.begin_waiting(false));
-        self.memory.call_server(true);
+        self.memory.call_server(Urgency::AtOnce);
         waiting
     }
 
@@ -179,7 +180,7 @@ impl<M: QueueMemory> Queue<M> {
         futex_word: &FutexWord,
         mut attempt: impl FnMut() -> Option<R>,
     ) -> Result<Option<R>, Lost> {
-        self.memory.call_server(true);
+        self.memory.call_server(Urgency::Polls);
         let label = Label {
             kind: "channel",
             name: "channel",

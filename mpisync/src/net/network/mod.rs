@@ -20,14 +20,14 @@ use crate::shm::absence::Absence;
 use crate::shm::block::Block;
 use crate::shm::buffer::Buffer;
 use crate::shm::copy::CopyBytes;
-use crate::shm::domain::{Domain, Outside};
+use crate::shm::domain::{Domain, Outside, Urgency};
 use crate::shm::lock;
 use crate::shm::survivors::Position;
 use crate::shm::topology::Topology;
 use crate::shm::wait::Surroundings;
 use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,12 @@ pub(crate) struct Network {
     early: Mutex<Vec<(u64, Announcements)>>,
     /// When the server was last inspected.
     inspected: Mutex<Instant>,
+    /// How often this rank has polled because it waits.
+    polls: AtomicU32,
+    /// How many calls that had time it has made since then.
+    unhurried: AtomicU32,
+    /// Whether these have become many since the thread last looked.
+    streams: AtomicBool,
     /// By local rank: whether its death has been reported to the other nodes.
     told: Vec<AtomicBool>,
     /// By local rank: whether its end has been reported to them.
@@ -63,6 +69,9 @@ const UNSENT: Duration = Duration::from_secs(10);
 /// were dropped.
 const INSPECTION: Duration = Duration::from_millis(200);
 
+/// How many calls that have time a rank serves itself between two waits, while the thread sleeps.
+const SERVED_BY_RANK: u32 = 4;
+
 impl Network {
     /// The network of a communicator that spans nodes. All ranks open it together with their first
     /// object.
@@ -83,6 +92,9 @@ impl Network {
             server: Mutex::new(topology.is_leader().then(Server::default)),
             early: Mutex::default(),
             inspected: Mutex::new(Instant::now()),
+            polls: AtomicU32::new(0),
+            unhurried: AtomicU32::new(0),
+            streams: AtomicBool::new(false),
             told: untold().collect(),
             told_end: untold().collect(),
             hosts: Hosts::new(topology, limit, contact),
@@ -189,6 +201,11 @@ impl Network {
     /// Whether a waiting thread polls.
     pub(super) fn is_polled_actively(&self) -> bool {
         self.carrier().is_polled_actively()
+    }
+
+    /// How often this rank has polled because it waits.
+    pub(super) fn polls(&self) -> u32 {
+        self.polls.load(Ordering::Relaxed)
     }
 
     /// Handles the messages that have arrived. Returns whether there were any.
@@ -335,6 +352,20 @@ impl Network {
         }
     }
 
+    /// Counts a call that has time. Returns whether there were many since this rank last polled.
+    fn begins_to_stream(&self) -> bool {
+        let streams = self.unhurried.fetch_add(1, Ordering::Relaxed) >= SERVED_BY_RANK;
+        if streams {
+            self.streams.store(true, Ordering::Relaxed);
+        }
+        streams
+    }
+
+    /// Whether this rank has made many calls without a wait since the last call of this function.
+    pub(super) fn has_streamed(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) && self.streams.swap(false, Ordering::Relaxed)
+    }
+
     /// Lets the server continue its unfinished work, and inspects it at intervals. Returns whether
     /// there is more to do.
     pub(crate) fn go_on(&self) -> bool {
@@ -364,17 +395,31 @@ impl Network {
 
 impl Outside for Network {
     fn progress(&self) {
+        self.polls.fetch_add(1, Ordering::Relaxed);
+        self.unhurried.store(0, Ordering::Relaxed);
         self.poll();
+        if self.has_thread() && self.topology().is_leader() {
+            // The thread leaves this to ranks that wait.
+            self.go_on();
+        }
     }
 
     fn poll_actively(&self, begins: bool) {
         self.carrier().poll_actively(begins);
     }
 
-    fn serve(&self, now: bool) {
-        if now || !self.has_thread() {
-            // The server is in this process.
-            self.go_on();
+    fn serve(&self, urgency: Urgency, thread_sleeps: bool) -> bool {
+        match urgency {
+            Urgency::AtOnce => self.go_on() && thread_sleeps,
+            // What this rank puts before the thread looks goes into one message.
+            Urgency::Soon if self.has_thread() && self.begins_to_stream() => thread_sleeps,
+            // The thread is about to look.
+            Urgency::Soon if self.has_thread() && !thread_sleeps => false,
+            // What is left has time until the thread or this rank looks by itself.
+            Urgency::Soon | Urgency::Polls => {
+                self.go_on();
+                false
+            }
         }
     }
 

@@ -72,6 +72,17 @@ enum RanksAre {
     Processes,
 }
 
+/// When the server has to do what a rank calls it for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Urgency {
+    /// Soon: together with what this rank may call it for next.
+    Soon,
+    /// At once: another rank waits for it.
+    AtOnce,
+    /// At once: this rank waits for it, and polls from now on.
+    Polls,
+}
+
 /// Everything outside the memory of a node: MPI and the other nodes.
 pub(crate) trait Outside: Send + Sync {
     /// Lets MPI make progress on this rank's operations, and handles messages from other nodes.
@@ -80,9 +91,11 @@ pub(crate) trait Outside: Send + Sync {
     /// This thread begins to call [`progress`](Self::progress) in a loop, or ends the loop.
     fn poll_actively(&self, _begins: bool) {}
 
-    /// On a leader: a rank of the node has called the server. The server has to act at once if
-    /// `now` is set or if there is no progress thread.
-    fn serve(&self, _now: bool) {}
+    /// On a leader: this rank calls the server. `thread_sleeps` says whether the progress thread sleeps
+    /// and no earlier call has woken it. Returns whether this one has to.
+    fn serve(&self, _urgency: Urgency, _thread_sleeps: bool) -> bool {
+        false
+    }
 
     /// Sends the announcements that all ranks of this node have posted for the rendezvous of this
     /// number to the other nodes.
@@ -273,24 +286,25 @@ fn members_here(topology: &Topology, me: usize) -> impl Iterator<Item = usize> +
 
 /// For a communicator that spans nodes.
 impl Domain {
-    /// Calls the node's server to the service that `called` belongs to. With `waits`, this rank is
-    /// about to wait, and the server has to act at once.
+    /// Calls the node's server to the service that `called` belongs to.
     #[inline]
-    pub(crate) fn call_server(&self, called: &AtomicU32, waits: bool) {
-        let mut now = waits;
+    pub(crate) fn call_server(&self, called: &AtomicU32, urgency: Urgency) {
+        let call = self.segment.call();
         // An exchange: the server either consumes this call, or sees everything that this rank has
         // done before.
-        if called.swap(1, Ordering::SeqCst) == 0 {
-            let call = self.segment.call();
+        let is_new = called.swap(1, Ordering::SeqCst) == 0;
+        if is_new {
             call.word.fetch_add(1, Ordering::SeqCst);
-            // The thread takes some time to wake up.
-            now |= call.has_sleepers();
-            call.wake(ALL);
         }
-        if self.topology.is_leader()
-            && let Some(outside) = self.outside.get()
-        {
-            outside.serve(now);
+        let wakes = match self.outside.get() {
+            // The server is in this process, and the thread takes some time to wake up.
+            Some(outside) if self.topology.is_leader() => {
+                outside.serve(urgency, is_new && call.has_sleepers())
+            }
+            _ => is_new,
+        };
+        if wakes {
+            call.wake(ALL);
         }
     }
 }

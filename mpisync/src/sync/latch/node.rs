@@ -2,6 +2,7 @@
 
 use crate::shm::atomic::{AtomicU32, AtomicU64, Ordering};
 use crate::shm::block::Block;
+use crate::shm::domain::Urgency;
 use crate::shm::event::{ALL, Event, FutexWord};
 use crate::shm::layout::Layout;
 use crate::shm::line::Line;
@@ -105,7 +106,8 @@ impl LatchState {
         let is_server = self.0.me() >= topology.local_ranks().len();
         // The server itself checks for an open latch when it has finished its current work.
         if topology.spans_nodes() && !is_server {
-            self.0.domain().call_server(&self.0.words().called, true);
+            let called = &self.0.words().called;
+            self.0.domain().call_server(called, Urgency::AtOnce);
         }
     }
 
