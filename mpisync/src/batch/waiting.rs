@@ -133,9 +133,10 @@ impl Batch {
                 idle_since = Some(Instant::now());
             }
             let waits = is_taken || self.waits_for_other_jobs(idle_since)?;
-            // In this order: a task that was taken a moment ago may be open by now.
-            let is_open = self.is_any(TaskStatus::Open, &mut last_open)?;
-            Ok((is_open || !waits).then_some(is_open))
+            if self.is_any(TaskStatus::Open, &mut last_open)? {
+                return Ok(Some(true));
+            }
+            Ok((!waits && self.is_each_ended()?).then_some(false))
         })
     }
 
@@ -252,6 +253,14 @@ impl Batch {
         let pause = pause.max(start.elapsed() * PAUSE_FACTOR);
         others.next_probe.set(Some(Instant::now() + pause));
         Ok(opened)
+    }
+
+    /// Whether no task is open or taken. One look at each task: between two, it may have been opened and taken
+    /// again.
+    fn is_each_ended(&self) -> Result<bool, LockError> {
+        let counts = self.table.counts(&self.object)?;
+        let left = [TaskStatus::Open, TaskStatus::Taken].map(|status| counts[status as usize]);
+        Ok(left == [0, 0])
     }
 
     /// Whether any task has this status. `last` is the task that the last call found.
