@@ -39,7 +39,7 @@ mpisync_tests::cases!(processes on [1, 2] with [OneNode]: threads_that_must_not_
 mpisync_tests::cases!(processes on [1, 2]: threads_that_wait_while_mpi_ends);
 mpisync_tests::cases!(processes on [3] with [SeveralNodes]: threads_that_must_send_messages);
 
-const THREADS: usize = 3;
+pub const THREADS: usize = 3;
 const LONG: Duration = Duration::from_secs(20);
 
 // Words of scratch memory.
@@ -56,14 +56,16 @@ fn controller(job: &Job) -> WindowController {
     builder.name("shared").build().unwrap()
 }
 
-/// Runs `work` on each of the threads.
-fn on_threads(work: impl Fn(usize) + Sync) {
+/// What `work` returns on each of the threads.
+pub fn on_threads<R: Send>(work: impl Fn(usize) -> R + Sync) -> Vec<R> {
     thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let work = &work;
-            scope.spawn(move || work(thread));
-        }
-    });
+        let work = &work;
+        let threads: Vec<_> = (0..THREADS)
+            .map(|thread| scope.spawn(move || work(thread)))
+            .collect();
+        let results = threads.into_iter().map(|thread| thread.join().unwrap());
+        results.collect()
+    })
 }
 
 /// Changes two words that are equal whenever nobody writes.

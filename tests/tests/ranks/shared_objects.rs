@@ -11,6 +11,7 @@ use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
 
 use crate::lock_futures::poll_once;
+use crate::shared::{THREADS, on_threads};
 
 mpisync_tests::cases!(on [1, 2, 3, 4]:
     threads_of_all_ranks_lock_a_mutex,
@@ -25,23 +26,12 @@ mpisync_tests::cases!(on [1, 2, 3, 4]:
 
 mpisync_tests::cases!(processes on [3] with [SeveralNodes]: threads_that_must_not_send_messages);
 
-const THREADS: usize = 3;
 const LONG: Duration = Duration::from_secs(20);
 
 // Words of scratch memory.
 const SUM: usize = 0;
 const USERS: usize = 1;
 const DONE: usize = 2;
-
-/// Runs `work` on each of the threads.
-fn on_threads(work: impl Fn(usize) + Sync) {
-    thread::scope(|scope| {
-        for thread in 0..THREADS {
-            let work = &work;
-            scope.spawn(move || work(thread));
-        }
-    });
-}
 
 /// The root is the last rank, so with several nodes most ranks ask another one.
 fn threads_of_all_ranks_lock_a_mutex(job: &Job) {

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use futures::executor::block_on;
-use mpisync::{LockError, Mutex, Semaphore};
+use mpisync::{LockError, Mutex, Semaphore, WindowController};
 use mpisync_tests::job::Job;
 
 use super::{LONG, assert_holder_died, kill_waiting_victim, lock_works, ready, survived, victim};
@@ -19,35 +19,8 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies, Environment(&[("MPISYNC_NODE
     node_is_lost_for_futures,
 );
 
-/// What it may have half changed is an error of the futures; permits pass to the next rank.
-fn holder_dies_for_futures(job: &Job) {
-    let mut ctrl = mpisync::sync(&job.world).unwrap();
-    let mut mutex = Mutex::new(&job.world).unwrap();
-    let semaphore = Semaphore::new(&job.world, 2).unwrap();
-    if job.rank == victim(job) {
-        let _permits = semaphore.acquire_many(2);
-        let _guard = mutex.lock();
-        let _writing = ctrl.write();
-        ready(job);
-        loop {
-            thread::park();
-        }
-    }
-    if job.rank == 0 {
-        kill_waiting_victim(job);
-    } else {
-        super::await_death(job);
-    }
-    assert_holder_died(job, block_on(ctrl.write_async()).map(drop));
-    assert_holder_died(job, block_on(ctrl.read_async()).map(drop));
-    assert_holder_died(job, block_on(mutex.lock_async()).map(drop));
-    let permits = block_on(semaphore.acquire_many_async(2)).unwrap();
-    drop(permits);
-    survived(job)
-}
-
-/// The victim, which is alone on its node, has all of them.
-fn node_is_lost_for_futures(job: &Job) {
+/// Objects of which the victim has all, and dies.
+fn left_by_the_victim(job: &Job) -> (WindowController, Mutex, Semaphore) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let mut mutex = Mutex::new(&job.world).unwrap();
     let semaphore = Semaphore::new(&job.world, 2).unwrap();
@@ -63,6 +36,23 @@ fn node_is_lost_for_futures(job: &Job) {
     } else {
         super::await_death(job);
     }
+    (ctrl, mutex, semaphore)
+}
+
+/// What it may have half changed is an error of the futures; permits pass to the next rank.
+fn holder_dies_for_futures(job: &Job) {
+    let (mut ctrl, mut mutex, semaphore) = left_by_the_victim(job);
+    assert_holder_died(job, block_on(ctrl.write_async()).map(drop));
+    assert_holder_died(job, block_on(ctrl.read_async()).map(drop));
+    assert_holder_died(job, block_on(mutex.lock_async()).map(drop));
+    let permits = block_on(semaphore.acquire_many_async(2)).unwrap();
+    drop(permits);
+    survived(job)
+}
+
+/// The victim, which is alone on its node, has all of them.
+fn node_is_lost_for_futures(job: &Job) {
+    let (mut ctrl, mut mutex, semaphore) = left_by_the_victim(job);
     assert_node_lost(block_on(ctrl.write_async()).map(drop));
     assert_node_lost(block_on(ctrl.read_async()).map(drop));
     assert_node_lost(block_on(mutex.lock_async()).map(drop));

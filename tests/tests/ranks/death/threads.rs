@@ -11,6 +11,8 @@ use super::{
     LONG, assert_holder_died, await_death, die, lock_works, ready, ready_in, survived, victim,
 };
 
+use crate::shared::{THREADS, on_threads};
+
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     thread_that_writes_dies = |job| thread_dies(job, true),
     thread_that_reads_dies = |job| thread_dies(job, false),
@@ -22,20 +24,8 @@ mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
 const MET: usize = 9;
 
 fn controller(job: &Job) -> WindowController {
-    let builder = WindowController::builder(&job.world).threads(3);
+    let builder = WindowController::builder(&job.world).threads(THREADS);
     builder.build().unwrap()
-}
-
-/// What `work` returns on each of three threads.
-fn on_threads<R: Send>(work: impl Fn(usize) -> R + Sync) -> Vec<R> {
-    thread::scope(|scope| {
-        let work = &work;
-        let threads: Vec<_> = (0..3)
-            .map(|thread| scope.spawn(move || work(thread)))
-            .collect();
-        let results = threads.into_iter().map(|thread| thread.join().unwrap());
-        results.collect()
-    })
 }
 
 /// The victim dies while one of its threads has the lock. Each thread of the others gets the error if that was to
