@@ -287,7 +287,8 @@ impl fmt::Debug for ObjectParts {
 }
 
 /// The methods that every object has, for a type with an [`Object`] in the field `$object`. Before
-/// the ranks meet in `close`, `$release` releases the locks of leaked guards.
+/// the ranks meet in `close`, `$release` releases the locks of leaked guards. Without `$release`, for
+/// what lends an object to threads: those that say which rank and object it is.
 macro_rules! accessors {
     (root, $($object:ident).+; $release:expr) => {
         /// The rank on whose node the object lives.
@@ -299,28 +300,12 @@ macro_rules! accessors {
         $crate::object::accessors!($($object).+; $release);
     };
     ($($object:ident).+; $release:expr) => {
-        /// This rank's number in the communicator.
-        #[inline]
-        pub fn rank(&self) -> i32 {
-            self.$($object).+.rank()
-        }
-
-        /// How many ranks the communicator has.
-        #[inline]
-        pub fn size(&self) -> i32 {
-            self.$($object).+.size()
-        }
+        $crate::object::accessors!($($object).+);
 
         /// The number of nodes that the ranks run on.
         #[inline]
         pub fn nodes(&self) -> i32 {
             self.$($object).+.nodes()
-        }
-
-        /// The name of the object.
-        #[inline]
-        pub fn name(&self) -> &str {
-            self.$($object).+.name()
         }
 
         /// Gives the object's memory back on all ranks. Collective, waits for all ranks, which may
@@ -336,6 +321,25 @@ macro_rules! accessors {
             let release: fn(&mut Self) = $release;
             release(&mut self);
             self.$($object).+.close()
+        }
+    };
+    ($($object:ident).+) => {
+        /// This rank's number in the communicator.
+        #[inline]
+        pub fn rank(&self) -> i32 {
+            self.$($object).+.rank()
+        }
+
+        /// How many ranks the communicator has.
+        #[inline]
+        pub fn size(&self) -> i32 {
+            self.$($object).+.size()
+        }
+
+        /// The name of the object.
+        #[inline]
+        pub fn name(&self) -> &str {
+            self.$($object).+.name()
         }
     };
 }

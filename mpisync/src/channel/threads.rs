@@ -9,6 +9,7 @@ use crate::channel::shared::{KIND, Limit};
 use crate::channel::take::take;
 use crate::error::CreateError;
 use crate::net::level_below_multiple;
+use crate::object::accessors;
 use crate::plain::Plain;
 use crate::rwlock::shared::turns::{ThreadTurn, ThreadTurns};
 use crate::shm::domain::Domain;
@@ -163,23 +164,7 @@ impl<T: Plain, E: CanTake> SharedChannel<'_, T, E> {
 }
 
 impl<T: Plain, E: Ends> SharedChannel<'_, T, E> {
-    /// This rank's number in the communicator.
-    #[inline]
-    pub fn rank(&self) -> i32 {
-        self.channel.rank()
-    }
-
-    /// The number of ranks of the communicator.
-    #[inline]
-    pub fn size(&self) -> i32 {
-        self.channel.size()
-    }
-
-    /// The name of the channel.
-    #[inline]
-    pub fn name(&self) -> &str {
-        self.channel.name()
-    }
+    accessors!(channel);
 
     /// Takes the turn at an end. Returns what is left of the time limit.
     #[track_caller]

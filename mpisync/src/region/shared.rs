@@ -1,6 +1,7 @@
 //! A region that the threads of a rank read together.
 
 use crate::error::{CreateError, LockError};
+use crate::object::accessors;
 use crate::plain::Plain;
 use crate::region::Region;
 use crate::rwlock::shared::SharedController;
@@ -131,23 +132,7 @@ impl<T: Plain, D: Dimension> SharedRegion<'_, T, D> {
         self.items.shape()
     }
 
-    /// This rank's number in the communicator.
-    #[inline]
-    pub fn rank(&self) -> i32 {
-        self.lock.rank()
-    }
-
-    /// The number of ranks of the communicator.
-    #[inline]
-    pub fn size(&self) -> i32 {
-        self.lock.size()
-    }
-
-    /// The name of the region.
-    #[inline]
-    pub fn name(&self) -> &str {
-        self.lock.name()
-    }
+    accessors!(lock);
 
     #[inline]
     fn guard<'g>(&'g self, lock: SharedReadGuard<'g>) -> SharedRegionGuard<'g, T, D> {

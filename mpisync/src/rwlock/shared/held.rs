@@ -90,11 +90,7 @@ pub(super) fn read_again(object: u64) -> Result<(), usize> {
 
 /// Whether this thread has a guard of the object.
 pub(crate) fn holds(object: u64) -> bool {
-    let is_noted = THIS_THREAD.try_with(|this| {
-        let all = this.held.borrow();
-        all.iter().any(|held| held.object == object)
-    });
-    is_noted.unwrap_or_default()
+    noted(object).is_some()
 }
 
 /// Notes the first guard of this thread, to read.
@@ -151,12 +147,7 @@ pub(crate) fn leave_only(object: u64) {
 
 /// The number of permits that this thread has.
 pub(crate) fn permits(object: u64) -> usize {
-    let noted = THIS_THREAD.try_with(|this| {
-        let all = this.held.borrow();
-        let held = all.iter().find(|held| held.object == object)?;
-        Some(held.reads)
-    });
-    noted.ok().flatten().unwrap_or_default()
+    noted(object).map_or(0, |held| held.reads)
 }
 
 /// Notes that this thread has taken permits.
@@ -185,6 +176,15 @@ pub(crate) fn take_permits(object: u64, count: usize) {
             _ => Release::Nothing,
         }
     });
+}
+
+/// What this thread has noted of the object.
+fn noted(object: u64) -> Option<Held> {
+    let held = THIS_THREAD.try_with(|this| {
+        let all = this.held.borrow();
+        all.iter().find(|held| held.object == object).copied()
+    });
+    held.ok().flatten()
 }
 
 fn note(held: Held) {

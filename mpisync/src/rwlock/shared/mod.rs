@@ -14,6 +14,7 @@ pub(crate) mod readers;
 pub(crate) mod turns;
 
 use crate::error::{CreateError, LockError};
+use crate::object::accessors;
 use crate::rwlock::controller::WindowController;
 use crate::rwlock::shared::guard::{SharedReadGuard, SharedWriteGuard};
 pub(super) use crate::rwlock::shared::lock::SharedLock;
@@ -207,23 +208,7 @@ impl<'a> SharedController<'a> {
         self.lock_write(Some(limit))
     }
 
-    /// This rank's number in the communicator.
-    #[inline]
-    pub fn rank(&self) -> i32 {
-        self.lock.object.rank()
-    }
-
-    /// The number of ranks in the communicator.
-    #[inline]
-    pub fn size(&self) -> i32 {
-        self.lock.object.size()
-    }
-
-    /// The name of the controller.
-    #[inline]
-    pub fn name(&self) -> &str {
-        self.lock.object.name()
-    }
+    accessors!(lock.object);
 
     #[inline]
     #[track_caller]

@@ -1,6 +1,7 @@
 //! A mutex that the threads of a rank share.
 
 use crate::error::{CreateError, LockError};
+use crate::object::accessors;
 use crate::plain::Plain;
 use crate::rwlock::shared::held;
 use crate::rwlock::shared::turns::{ThreadTurn, ThreadTurns, TimeLimit};
@@ -122,23 +123,7 @@ impl<T: Plain> SharedMutex<'_, T> {
         self.lock_within(Some(limit))
     }
 
-    /// This rank's number in the communicator.
-    #[inline]
-    pub fn rank(&self) -> i32 {
-        self.mutex.object().rank()
-    }
-
-    /// The number of ranks in the communicator.
-    #[inline]
-    pub fn size(&self) -> i32 {
-        self.mutex.object().size()
-    }
-
-    /// The name of the mutex.
-    #[inline]
-    pub fn name(&self) -> &str {
-        self.mutex.object().name()
-    }
+    accessors!(mutex.base.object);
 
     #[track_caller]
     fn lock_within(&self, limit: Option<Duration>) -> Result<SharedMutexGuard<'_, T>, LockError> {

@@ -1,6 +1,7 @@
 //! A semaphore that the threads of a rank share.
 
 use crate::error::{CreateError, LockError};
+use crate::object::accessors;
 use crate::rwlock::shared::held;
 use crate::rwlock::shared::turns::{ThreadTurns, TimeLimit};
 use crate::shm::atomic::Mutex;
@@ -161,23 +162,7 @@ impl SharedSemaphore<'_> {
             .then(|| self.permit(count, location))
     }
 
-    /// This rank's number in the communicator.
-    #[inline]
-    pub fn rank(&self) -> i32 {
-        self.semaphore.base.object.rank()
-    }
-
-    /// The number of ranks in the communicator.
-    #[inline]
-    pub fn size(&self) -> i32 {
-        self.semaphore.base.object.size()
-    }
-
-    /// The name of the semaphore.
-    #[inline]
-    pub fn name(&self) -> &str {
-        self.semaphore.base.object.name()
-    }
+    accessors!(semaphore.base.object);
 
     #[track_caller]
     fn take(
