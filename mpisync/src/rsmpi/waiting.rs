@@ -23,6 +23,8 @@ const POLL: Duration = Duration::from_millis(1);
 pub(super) const INSPECTION: Duration = Duration::from_millis(20);
 /// How long a call may still complete after a rank has died: what the rank sent before arrives.
 pub(super) const GRACE: Duration = Duration::from_millis(500);
+/// How long the news of a death may take after MPI has failed to reach the rank.
+const NEWS: Duration = Duration::from_secs(2);
 
 /// How the collective calls on a communicator wait.
 pub(super) struct Waiting {
@@ -83,9 +85,10 @@ impl Waiting {
         missing: impl Fn() -> Vec<i32>,
     ) -> Result<(), CreateError> {
         let domain = self.domain.get().and_then(Weak::upgrade);
-        let completed = begun
-            .and_then(|mut request| self.poll(|| test(&mut request), domain.as_deref(), missing));
-        self.note_failure(domain.as_deref(), completed)
+        let domain = domain.as_deref();
+        let completed =
+            begun.and_then(|mut request| self.poll(|| test(&mut request), domain, missing));
+        completed.map_err(|error| self.fail(self.cause(error, domain), domain))
     }
 
     /// Waits until a call that blocks is complete.
@@ -95,9 +98,10 @@ impl Waiting {
     ) -> Result<T, CreateError> {
         let call = Blocking::begin(call);
         let domain = self.domain.get().and_then(Weak::upgrade);
-        let completed = self.poll(|| Ok(call.is_complete()), domain.as_deref(), Vec::new);
-        self.note_failure(domain.as_deref(), completed)?;
-        call.into_result()
+        let domain = domain.as_deref();
+        let completed = self.poll(|| Ok(call.is_complete()), domain, Vec::new);
+        let completed = completed.and_then(|()| call.into_result());
+        completed.map_err(|error| self.fail(self.cause(error, domain), domain))
     }
 
     /// The smallest of all ranks' verdicts on the object that they make, by the memory that they
@@ -122,7 +126,7 @@ impl Waiting {
                 Err(lost.unwrap_or_else(|| too_late(by)))
             }
         });
-        let completed = self.note_failure(Some(&domain), completed);
+        let completed = completed.map_err(|error| self.fail(error, Some(&domain)));
         Some(completed.map(|()| smallest.expect("all have posted theirs")))
     }
 
@@ -133,21 +137,16 @@ impl Waiting {
         let mut ranks = 0..domain.topology().size();
         let dead = ranks.find(|&rank| domain.departure(rank) == Some(Absence::Died))?;
         let error = CreateError::absent(dead as u32, Absence::Died);
-        self.note_failure(Some(&domain), Err(error)).err()
+        Some(self.fail(error, Some(&domain)))
     }
 
-    fn note_failure(
-        &self,
-        domain: Option<&Domain>,
-        completed: Result<(), CreateError>,
-    ) -> Result<(), CreateError> {
-        if let Err(error) = &completed {
-            let _ = self.failure.set(error.clone());
-            if let Some(domain) = domain {
-                domain.segment().give_up_creations();
-            }
+    /// Notes why this rank has given up a call, also for the other ranks of the node.
+    fn fail(&self, error: CreateError, domain: Option<&Domain>) -> CreateError {
+        let _ = self.failure.set(error.clone());
+        if let Some(domain) = domain {
+            domain.segment().give_up_creations();
         }
-        completed
+        error
     }
 
     fn poll(
@@ -185,8 +184,7 @@ impl Waiting {
             let gave_up = domain.and_then(given_up_by);
             if gave_up.is_some() || now - inspected >= INSPECTION {
                 inspected = now;
-                let loss = domain.and_then(Domain::host_loss).map(CreateError::from);
-                if let Some(lost) = loss.or_else(|| self.lost(domain).map(Lost::error)) {
+                if let Some(lost) = self.loss(domain) {
                     let since = *lost_since.get_or_insert(now);
                     if gave_up.is_some() || now - since >= GRACE {
                         return Err(lost);
@@ -204,6 +202,30 @@ impl Waiting {
             sleep_time = (sleep_time * 2).min(LONGEST_SLEEP);
         }
         Ok(())
+    }
+
+    /// Why a call has failed: MPI may find out before this library that a rank has died.
+    fn cause(&self, error: CreateError, domain: Option<&Domain>) -> CreateError {
+        let CreateError::Mpi { .. } = error else {
+            return error;
+        };
+        let start = Instant::now();
+        while start.elapsed() < NEWS {
+            if let Some(domain) = domain {
+                domain.progress();
+            }
+            if let Some(lost) = self.loss(domain) {
+                return lost;
+            }
+            thread::sleep(LONGEST_SLEEP);
+        }
+        error
+    }
+
+    /// The error for a host, or else the lowest rank, that is known to be lost.
+    fn loss(&self, domain: Option<&Domain>) -> Option<CreateError> {
+        let host = domain.and_then(Domain::host_loss).map(CreateError::from);
+        host.or_else(|| self.lost(domain).map(Lost::error))
     }
 
     /// The lowest rank that is known to have died or ended.
