@@ -27,6 +27,8 @@ pub enum Attribute {
     SeveralNodes,
     /// Each runs in a job of its own.
     OwnJob,
+    /// The test, which starts its jobs itself, lets them run beside others.
+    BesideOthers,
     /// They run in jobs with these environment variables.
     Environment(&'static [(&'static str, &'static str)]),
     /// In each, the last rank dies or never returns, and all others have the verdict `survived`.

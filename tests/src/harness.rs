@@ -18,7 +18,7 @@ use crate::job;
 use crate::launch::{LIMIT, Launch, Running};
 
 /// How many jobs of a single case run at the same time.
-const JOBS: usize = 3;
+const JOBS: usize = 5;
 
 /// Runs the tests that the command line names, or, as a rank of a job, the cases.
 pub fn main() -> ExitCode {
@@ -143,8 +143,8 @@ impl Test {
     }
 
     /// Whether the test starts jobs itself, which may not run beside others.
-    fn starts_jobs(&self) -> bool {
-        matches!(self.work, Work::Test(_))
+    fn runs_alone(&self) -> bool {
+        matches!(self.work, Work::Test(_)) && !self.is(Attribute::BesideOthers)
     }
 
     fn shares_its_job(&self) -> bool {
@@ -229,7 +229,7 @@ fn trials(selection: &Selection) -> (Vec<Trial>, Vec<Trial>) {
     }
     let mut side_by_side = Vec::new();
     for test in tests.into_iter().filter(|test| !test.shares_its_job()) {
-        let group = match test.starts_jobs() {
+        let group = match test.runs_alone() {
             true => &mut in_turn,
             false => &mut side_by_side,
         };

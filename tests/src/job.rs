@@ -21,12 +21,22 @@ pub struct Job {
     pub rank: i32,
     /// The number of ranks.
     pub size: i32,
+    /// Whether the ranks are on several hosts.
+    pub spans_hosts: bool,
     /// Memory that all ranks share, zero when the case starts.
     pub scratch: Scratch,
     directory: PathBuf,
 }
 
 impl Job {
+    /// This number of rounds, or a tenth of it over several hosts, where a round takes far longer.
+    pub fn rounds(&self, rounds: u64) -> u64 {
+        match self.spans_hosts {
+            true => rounds / 10,
+            false => rounds,
+        }
+    }
+
     /// The path of a file of this job, which is removed when the test ends.
     pub fn file(&self, name: &str) -> PathBuf {
         self.directory.join(name)
@@ -94,8 +104,10 @@ pub fn run(mut arguments: impl Iterator<Item = String>) -> ExitCode {
     }
     let universe = mpisync::initialize().expect("MPI is initialized once");
     let world = universe.world();
+    let node = world.split_shared(world.rank());
     let job = Job {
         rank: world.rank(),
+        spans_hosts: node.size() < world.size(),
         size: world.size(),
         scratch: Scratch::map(&directory.join("scratch")).expect("the scratch file is mapped"),
         directory,

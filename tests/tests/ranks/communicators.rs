@@ -177,7 +177,7 @@ fn overlapping_communicators(job: &Job) {
     let word = |kind: usize| job.scratch.word(100 + 20 * kind + colors[kind] as usize);
     let mut rng = Rng::new(job.rank as u64);
     let mut written = [0_u64; 4];
-    for _ in 0..10_000 {
+    for _ in 0..job.rounds(10_000) {
         let kind = rng.below(4) as usize;
         let (outer, inner) = controllers.split_at_mut(kind);
         let _outer = outer.first().map(WindowController::read);

@@ -96,7 +96,7 @@ fn counter_types(job: &Job) {
             }
         }
         all_marked(job, 20);
-        for _ in 0..300 {
+        for _ in 0..job.rounds(300) {
             assert!(counter.try_next().is_err() && counter.try_reserve(2).is_err());
             assert_eq!((&counter).into_iter().next(), None);
         }

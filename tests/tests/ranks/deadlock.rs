@@ -29,7 +29,7 @@ mpisync_tests::cases!(on []:
     ring_of_all,
 );
 
-mpisync_tests::cases!(tests on [2] with [OneNode]:
+mpisync_tests::cases!(tests on [2] with [OneNode, BesideOthers]:
     reports_crossed_locks = |ranks| is_found("crossed_locks", ranks, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\""]),
     reports_a_reader_and_a_writer = |ranks| is_found("reader_and_writer_crossed", ranks, &["`write` of controller \"a\"", "`write` of controller \"b\""]),
     reports_a_barrier_under_a_guard = |ranks| is_found("guard_and_barrier", ranks, &["`wait` of barrier", "`lock` of mutex \"a\""]),
@@ -39,7 +39,7 @@ mpisync_tests::cases!(tests on [2] with [OneNode]:
     reports_nothing_if_off,
 );
 
-mpisync_tests::cases!(tests on [3] with [OneNode]:
+mpisync_tests::cases!(tests on [3] with [OneNode, BesideOthers]:
     reports_full_channels = |ranks| is_found("full_ring", ranks, &["`put` of channel"]),
     reports_a_long_cycle = |ranks| is_found("ring_of_all", ranks, &["`lock` of mutex"]),
 );
@@ -242,6 +242,7 @@ fn run(case: &str, ranks: usize, setting: &str, seconds: u64) -> Ended {
 fn launch<'a>(case: &str, ranks: usize, setting: &'a str) -> Launch<'a> {
     Launch::new(ranks, [format!("deadlock::{case}")])
         .envs(&[("MPISYNC_DEADLOCK", setting), ("MPISYNC_WATCHDOG", "0")])
+        .beside_others()
 }
 
 /// Runs a case that stands for ever until there is a report, and some seconds more.

@@ -22,20 +22,20 @@ mpisync_tests::cases!(on [1, 2, 3, 4, 8]:
 
 /// An increment that is not atomic is exact if writers exclude each other.
 fn plain_counter(job: &Job) {
-    const ROUNDS: u64 = 20_000;
+    let rounds = job.rounds(20_000);
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     let guarded = Guarded {
         scratch: &job.scratch,
         first: 0,
     };
-    for _ in 0..ROUNDS {
+    for _ in 0..rounds {
         let _guard = ctrl.write();
         guarded.write();
     }
     job.scratch.meet(100, job.size);
     assert_eq!(
         guarded.count(),
-        ROUNDS * job.size as u64,
+        rounds * job.size as u64,
         "writes were lost"
     );
 }

@@ -464,7 +464,7 @@ fn many_fences(job: &Job) {
     let mut ctrl = mpisync::sync(&job.world).unwrap();
     // The same seed on all ranks, so that they agree on the writer.
     let mut rng = Rng::new(1);
-    for _ in 0..(200_000 / job.size).min(100_000) {
+    for _ in 0..job.rounds((200_000 / job.size as u64).min(100_000)) {
         let writer = rng.below(job.size as u64) as i32;
         let expected = rng.bits();
         let value = if job.rank == writer { expected } else { 0 };

@@ -80,7 +80,7 @@ fn downgrade_is_atomic(job: &Job) {
     let owner = job.scratch.word(OWNER);
     let me = job.rank as u64 + 1;
     let crowd = Crowd::join(&job.scratch, 10, job.size);
-    for _ in 0..2_000 {
+    for _ in 0..job.rounds(2_000) {
         let guard = crowd.write(&mut ctrl);
         owner.store(me, SeqCst);
         let guard = guard.downgrade();

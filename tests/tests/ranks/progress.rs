@@ -212,7 +212,7 @@ fn busy_master(job: &Job) {
         if job.rank == master {
             compute_until(|| done.load(SeqCst) == job.size as u64 - 1);
         } else {
-            for _ in 0..1_000 {
+            for _ in 0..job.rounds(1_000) {
                 drop(ctrl.read());
                 drop(ctrl.write());
                 drop(ctrl.try_read());

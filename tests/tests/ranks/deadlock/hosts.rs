@@ -33,7 +33,7 @@ mpisync_tests::cases!(on []:
     three_over_two_hosts,
 );
 
-mpisync_tests::cases!(tests on [4] with [SeveralNodes]:
+mpisync_tests::cases!(tests on [4] with [SeveralNodes, BesideOthers]:
     reports_mutexes = |ranks| is_found_on_hosts("hosts::mutexes", ranks, 2, &["`lock` of mutex \"a\"", "`lock` of mutex \"b\"", "which took it at"]),
     reports_controllers = |ranks| is_found_on_hosts("hosts::controllers", ranks, 2, &["`write` of controller \"a\"", "`write` of controller \"b\"", "which took it at"]),
     reports_a_reader_and_a_writer = |ranks| is_found_on_hosts("hosts::reader_and_writer", ranks, 2, &["`write` of controller \"a\"", "`write` of controller \"b\""]),

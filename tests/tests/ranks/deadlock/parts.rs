@@ -20,12 +20,12 @@ mpisync_tests::cases!(on []:
     part_in_line_behind_another,
 );
 
-mpisync_tests::cases!(tests on [2] with [OneNode]:
+mpisync_tests::cases!(tests on [2] with [OneNode, BesideOthers]:
     reports_crossed_parts = |ranks| is_found("parts::crossed_parts", ranks, &["`write_part` of region \"a\"", "`write_part` of region \"b\""]),
     reports_a_part_and_a_reader = |ranks| is_found("parts::part_and_reader", ranks, &["of region \"a\"", "of region \"b\""]),
 );
 
-mpisync_tests::cases!(tests on [4] with [SeveralNodes]:
+mpisync_tests::cases!(tests on [4] with [SeveralNodes, BesideOthers]:
     reports_crossed_parts_of_hosts = |ranks| is_found_on_hosts("parts::crossed_parts_of_hosts", ranks, 2, &["`write_part` of region \"a\"", "`write_part` of region \"b\"", "which took it at"]),
     reports_a_part_and_a_reader_of_hosts = |ranks| is_found_on_hosts("parts::part_and_reader_of_hosts", ranks, 2, &["of region \"a\"", "of region \"b\""]),
     reports_parts_and_whole_regions = |ranks| is_found_on_hosts("parts::parts_and_whole_regions", ranks, 2, &["of region \"a\"", "of region \"b\""]),

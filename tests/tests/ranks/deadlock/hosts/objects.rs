@@ -28,7 +28,7 @@ mpisync_tests::cases!(on []:
     collectors,
 );
 
-mpisync_tests::cases!(tests on [4] with [SeveralNodes]:
+mpisync_tests::cases!(tests on [4] with [SeveralNodes, BesideOthers]:
     reports_a_take_under_a_guard = |ranks| is_found_on_hosts("hosts::objects::message", ranks, 2, &["`take` of channel \"c\"", "`lock` of mutex \"a\""]),
     reports_takes_from_each_other = |ranks| is_found_on_hosts("hosts::objects::messages_of_each_other", ranks, 2, &["`take` of channel \"to\"", "`take` of channel \"from\""]),
     reports_a_put_under_a_guard = |ranks| is_found_on_hosts("hosts::objects::room", ranks, 2, &["`put` of channel \"c\"", "`lock` of mutex \"a\""]),
