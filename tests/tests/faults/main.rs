@@ -45,7 +45,7 @@ const IN_CREATION: [(&str, &str); 1] = [("MPISYNC_CREATE_TIMEOUT", "8")];
 /// How many jobs run at the same time, since most of them sleep.
 const JOBS: usize = 12;
 /// The same over hosts, where starting a job takes longer.
-const JOBS_OVER_HOSTS: usize = 4;
+const JOBS_OVER_HOSTS: usize = 6;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();

@@ -14,7 +14,7 @@ use mpisync::prelude::*;
 use mpisync::{OnPanic, Universe};
 use mpisync_tests::launch::{Ended, Launch};
 
-mpisync_tests::cases!(tests on [2, 4] with [OneNode]:
+mpisync_tests::cases!(tests on [2, 4] with [OneNode, BesideOthers]:
     error_while_others_wait_in_mpi,
     error_while_others_wait_in_a_collective_call,
     error_while_others_wait_for_a_lock,
@@ -33,7 +33,7 @@ mpisync_tests::cases!(tests on [2, 4] with [OneNode]:
     grace_that_is_no_number,
 );
 
-mpisync_tests::cases!(tests on [1] with [OneNode]:
+mpisync_tests::cases!(tests on [1] with [OneNode, BesideOthers]:
     errors_of_all_ranks,
     panic_beside_ranks_that_succeed,
 );
@@ -192,6 +192,7 @@ fn ends_with(
     let ended = Launch::new(ranks, [format!("run::{program}")])
         .envs(&[("MPISYNC_GRACE", grace)])
         .limit(Duration::from_secs(30))
+        .beside_others()
         .run();
     let report = ended.report();
     let ended_with = ended.status.unwrap_or_else(|| panic!("{report}")).code();
@@ -262,7 +263,7 @@ fn errors_of_all_ranks(ranks: usize) {
 
 fn error_is_printed_at_once(ranks: usize) {
     let launch = Launch::new(ranks, ["run::error_in_mpi"]).envs(&[("MPISYNC_GRACE", "inf")]);
-    let mut running = launch.start();
+    let mut running = launch.beside_others().start();
     let error = error_of(ranks - 1);
     let is_printed = running.wait_for_line(error.trim_end(), Duration::from_secs(20));
     assert!(is_printed && !running.is_over(), "{}", running.output());

@@ -19,13 +19,13 @@ mpisync_tests::cases!(on []:
     task_is_in_hand,
 );
 
-mpisync_tests::cases!(tests on [3] with [OneNode]:
+mpisync_tests::cases!(tests on [3] with [OneNode, BesideOthers]:
     reports_a_sleeping_holder,
     reports_a_busy_reader,
     reports_a_task_in_hand,
 );
 
-mpisync_tests::cases!(tests on [2] with [OneNode]:
+mpisync_tests::cases!(tests on [2] with [OneNode, BesideOthers]:
     reports_a_stopped_holder,
     reports_a_holder_that_waits,
     reports_on_a_signal,
@@ -145,7 +145,10 @@ fn waiter_gets_a_signal(job: &Job) {
 /// Runs a case with this limit of the watchdog.
 fn run(case: &str, ranks: usize, limit: &str) -> Ended {
     let launch = Launch::new(ranks, [format!("watchdog::{case}")]);
-    let ended = launch.envs(&[("MPISYNC_WATCHDOG", limit)]).run();
+    let ended = launch
+        .envs(&[("MPISYNC_WATCHDOG", limit)])
+        .beside_others()
+        .run();
     assert!(ended.succeeded(), "{}", ended.report());
     ended
 }
