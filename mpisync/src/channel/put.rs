@@ -5,7 +5,7 @@ use crate::channel::ends::CanPut;
 use crate::channel::error::{BulkError, ChannelError, PutError};
 use crate::channel::future::PutFuture;
 use crate::channel::message::Message;
-use crate::channel::shared::{Limit, Shared};
+use crate::channel::shared::{Limit, Loan, Shared};
 use crate::plain::Plain;
 use std::time::Duration;
 
@@ -68,9 +68,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     /// [`ChannelError::Lost`], [`ChannelError::Finalized`].
     #[track_caller]
     pub fn put_with<R>(&mut self, fill: impl FnOnce(&mut T) -> R) -> Result<R, ChannelError> {
-        let putting = self.shared.reserve_slots(1, Limit::Never)?;
-        let _loan = self.shared.lend_slot();
-        Ok(putting.put_with(fill))
+        put_with(&self.shared, fill)
     }
 
     /// Puts all messages of a slice, as many at a time as there is room for. Waits while the
@@ -81,16 +79,8 @@ impl<T: Plain, E: CanPut> RemoteChannel<T, E> {
     #[track_caller]
     pub fn put_slice(&self, messages: &[T]) -> Result<(), BulkError> {
         let mut put = 0;
-        while put < messages.len() {
-            let left = &messages[put..];
-            let mut putting = (self.shared.reserve_slots(left.len(), Limit::Never))
-                .map_err(|reason| BulkError { put, reason })?;
-            for message in &left[..putting.left()] {
-                putting.put(message);
-                put += 1;
-            }
-        }
-        Ok(())
+        let all = put_slice(&self.shared, messages, &mut put);
+        all.map_err(|reason| BulkError { put, reason })
     }
 
     /// Puts all messages of an iterator, some KiB at a time. Waits while the channel is full. Not
@@ -200,4 +190,32 @@ pub(super) fn put<T: Plain>(
         }
         Err(reason) => Err(PutError { message, reason }),
     }
+}
+
+#[track_caller]
+pub(super) fn put_with<T: Plain, R>(
+    shared: &Shared<T>,
+    fill: impl FnOnce(&mut T) -> R,
+) -> Result<R, ChannelError> {
+    let putting = shared.reserve_slots(1, Limit::Never)?;
+    let _loan = Loan::of(&shared.lent_to.putter);
+    Ok(putting.put_with(fill))
+}
+
+/// Counts the messages that were `put`, also if an error ends this.
+#[track_caller]
+pub(super) fn put_slice<T: Plain>(
+    shared: &Shared<T>,
+    messages: &[T],
+    put: &mut usize,
+) -> Result<(), ChannelError> {
+    while *put < messages.len() {
+        let left = &messages[*put..];
+        let mut putting = shared.reserve_slots(left.len(), Limit::Never)?;
+        for message in &left[..putting.left()] {
+            putting.put(message);
+            *put += 1;
+        }
+    }
+    Ok(())
 }

@@ -39,8 +39,8 @@ pub(super) struct Shared<T: ?Sized> {
     /// The host that is lost, if a future has found one. Only for futures, which stay on the rank's thread: other
     /// threads may have the shared end of a split channel.
     pub(super) lost: Cell<Option<Lost>>,
-    /// The thread whose closure of `put_with` or `take_with` has a slot, or 0.
-    lent_to: AtomicUsize,
+    /// The threads whose closures have slots.
+    pub(super) lent_to: LentTo,
     /// How many ends of this rank its threads share.
     pub(super) shared_ends: AtomicU32,
     /// On the leader.
@@ -48,9 +48,33 @@ pub(super) struct Shared<T: ?Sized> {
     _listing: Option<Listing>,
 }
 
+/// The threads whose closures of `put_with` and `take_with` have slots, or 0. They differ if threads share the ends.
+#[derive(Default)]
+pub(super) struct LentTo {
+    pub(super) putter: AtomicUsize,
+    pub(super) taker: AtomicUsize,
+}
+
+impl LentTo {
+    /// Whether a closure of this thread has a slot.
+    #[inline]
+    fn is_this_thread(&self) -> bool {
+        let [putter, taker] = [&self.putter, &self.taker].map(|one| one.load(Ordering::Relaxed));
+        (putter | taker) != 0 && [putter, taker].contains(&this_thread())
+    }
+}
+
 /// While this value lives, a closure has a slot, and all calls of its thread that put or take are
 /// errors: they might wait for that slot.
 pub(super) struct Loan<'a>(&'a AtomicUsize);
+
+impl<'a> Loan<'a> {
+    /// Lends a slot to a closure of this thread.
+    pub(super) fn of(lent_to: &'a AtomicUsize) -> Self {
+        lent_to.store(this_thread(), Ordering::Relaxed);
+        Loan(lent_to)
+    }
+}
 
 impl Drop for Loan<'_> {
     fn drop(&mut self) {
@@ -128,7 +152,7 @@ impl<T: Message + ?Sized> Shared<T> {
             name,
             number: None,
             lost: Cell::new(None),
-            lent_to: AtomicUsize::new(0),
+            lent_to: LentTo::default(),
             shared_ends: AtomicU32::new(0),
             #[cfg(feature = "mpi")]
             _listing: None,
@@ -177,8 +201,7 @@ impl<T: Message + ?Sized> Shared<T> {
         if self.has_ended() {
             return Err(ChannelError::Finalized);
         }
-        let lent_to = self.lent_to.load(Ordering::Relaxed);
-        if lent_to != 0 && lent_to == this_thread() {
+        if self.lent_to.is_this_thread() {
             return Err(ChannelError::Nested);
         }
         Ok(())
@@ -195,12 +218,6 @@ impl<T: Message + ?Sized> Shared<T> {
     /// Whether the channel spans nodes.
     pub(super) fn spans_nodes(&self) -> bool {
         self.number.is_some()
-    }
-
-    /// Lends a slot to a closure.
-    pub(super) fn lend_slot(&self) -> Loan<'_> {
-        self.lent_to.store(this_thread(), Ordering::Relaxed);
-        Loan(&self.lent_to)
     }
 
     /// Reserves up to `most` slots, at least one.

@@ -6,7 +6,7 @@ use crate::channel::error::ChannelError;
 use crate::channel::future::{PutFuture, TakeFuture};
 use crate::channel::message::Carried;
 use crate::channel::ring::memory::MessageLayout;
-use crate::channel::shared::{Limit, Shared};
+use crate::channel::shared::{Limit, Loan, Shared};
 use crate::channel::take::{take, take_or_panic};
 use crate::error::CreateError;
 use crate::plain::Plain;
@@ -103,7 +103,7 @@ impl<T: Plain, E: CanPut> RemoteChannel<[T], E> {
             return Err(ChannelError::TooLong { length, longest });
         }
         let putting = self.shared.reserve_slots(1, Limit::Never)?;
-        let _loan = self.shared.lend_slot();
+        let _loan = Loan::of(&self.shared.lent_to.putter);
         Ok(putting.put_with(length, fill))
     }
 
@@ -186,7 +186,7 @@ impl<T: Plain, E: CanTake> RemoteChannel<[T], E> {
         match self.shared.reserve_messages(1, Limit::Never) {
             Ok(taking) => {
                 let taking = taking?;
-                let _loan = self.shared.lend_slot();
+                let _loan = Loan::of(&self.shared.lent_to.taker);
                 Some(taking.take_with(read))
             }
             Err(error) => self.shared.panic_with(&error),
@@ -209,7 +209,11 @@ impl<T: Plain, E: CanTake> RemoteChannel<[T], E> {
 }
 
 #[track_caller]
-fn put<T: Plain>(shared: &Shared<[T]>, message: &[T], limit: Limit) -> Result<(), ChannelError> {
+pub(super) fn put<T: Plain>(
+    shared: &Shared<[T]>,
+    message: &[T],
+    limit: Limit,
+) -> Result<(), ChannelError> {
     message.check(&shared.puts().memory)?;
     let mut putting = shared.reserve_slots(1, limit)?;
     putting.put(message);

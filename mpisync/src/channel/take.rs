@@ -6,7 +6,7 @@ use crate::channel::error::ChannelError;
 use crate::channel::future::TakeFuture;
 use crate::channel::iter::Iter;
 use crate::channel::message::Message;
-use crate::channel::shared::{Limit, Shared};
+use crate::channel::shared::{Limit, Loan, Shared};
 use crate::plain::Plain;
 use std::time::Duration;
 
@@ -75,14 +75,8 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
     /// As [`take`](Self::take). If `read` panics, the message is taken all the same.
     #[track_caller]
     pub fn take_with<R>(&mut self, read: impl FnOnce(&T) -> R) -> Option<R> {
-        match self.shared.reserve_messages(1, Limit::Never) {
-            Ok(taking) => {
-                let taking = taking?;
-                let _loan = self.shared.lend_slot();
-                Some(taking.take_with(read))
-            }
-            Err(error) => self.shared.panic_with(&error),
-        }
+        take_with(&self.shared, read, Limit::Never)
+            .unwrap_or_else(|error| self.shared.panic_with(&error))
     }
 
     /// Takes up to `most` messages and adds them to `messages`. Waits while the channel is empty.
@@ -92,19 +86,8 @@ impl<T: Plain, E: CanTake> RemoteChannel<T, E> {
     /// As [`take`](Self::take).
     #[track_caller]
     pub fn take_many(&self, messages: &mut Vec<T>, most: usize) -> usize {
-        if most == 0 {
-            return 0;
-        }
-        match self.shared.reserve_messages(most, Limit::Never) {
-            Ok(Some(mut taking)) => {
-                let count = taking.left();
-                messages.reserve(count);
-                messages.extend((0..count).map(|_| taking.take()));
-                count
-            }
-            Ok(None) => 0,
-            Err(error) => self.shared.panic_with(&error),
-        }
+        take_many(&self.shared, messages, most, Limit::Never)
+            .unwrap_or_else(|error| self.shared.panic_with(&error))
     }
 
     /// Takes the next message, as a future that waits while the channel is empty. `Ok(None)` at the
@@ -163,4 +146,36 @@ pub(super) fn take<T: Message + ?Sized>(
 ) -> Result<Option<T::Owned>, ChannelError> {
     let taking = shared.reserve_messages(1, limit)?;
     Ok(taking.map(|mut taking| T::take(&mut taking)))
+}
+
+#[track_caller]
+pub(super) fn take_with<T: Plain, R>(
+    shared: &Shared<T>,
+    read: impl FnOnce(&T) -> R,
+    limit: Limit,
+) -> Result<Option<R>, ChannelError> {
+    let taking = shared.reserve_messages(1, limit)?;
+    Ok(taking.map(|taking| {
+        let _loan = Loan::of(&shared.lent_to.taker);
+        taking.take_with(read)
+    }))
+}
+
+#[track_caller]
+pub(super) fn take_many<T: Plain>(
+    shared: &Shared<T>,
+    messages: &mut Vec<T>,
+    most: usize,
+    limit: Limit,
+) -> Result<usize, ChannelError> {
+    if most == 0 {
+        return Ok(0);
+    }
+    let Some(mut taking) = shared.reserve_messages(most, limit)? else {
+        return Ok(0);
+    };
+    let count = taking.left();
+    messages.reserve(count);
+    messages.extend((0..count).map(|_| taking.take()));
+    Ok(count)
 }

@@ -31,6 +31,7 @@ mod polling;
 #[cfg(feature = "region")]
 mod regions;
 mod shared;
+mod shared_channels;
 mod shared_leaks;
 mod shared_objects;
 mod slices;
