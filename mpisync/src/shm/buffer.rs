@@ -42,6 +42,11 @@ impl Buffer {
         self.memory.extend_from_slice(bytes);
     }
 
+    /// Leaves out all bytes but the first `length`.
+    pub(crate) fn truncate(&mut self, length: usize) {
+        self.memory.truncate(self.start + length);
+    }
+
     /// Puts bytes before the others, which move if there is no room.
     pub(crate) fn prepend(&mut self, bytes: &[u8]) {
         match self.start.checked_sub(bytes.len()) {

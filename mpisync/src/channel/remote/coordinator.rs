@@ -1,7 +1,8 @@
 //! The coordinator: stores all messages that are not at a node, and decides which node gets
 //! messages and credits.
 
-use crate::channel::remote::messages::{Bytes, Grant, NodeStatus, Report};
+use crate::channel::remote::gathered::Bytes;
+use crate::channel::remote::messages::{Grant, NodeStatus, Report};
 use std::collections::{BTreeMap, VecDeque};
 
 /// A node gets the lease if more reports than this found it to be the only waiting node.

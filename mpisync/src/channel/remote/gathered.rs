@@ -1,14 +1,23 @@
 //! Messages one behind the other in one buffer, as they go from node to node.
 
-use crate::channel::remote::messages::Bytes;
 use crate::shm::buffer::Buffer;
 use serde::{Deserialize, Serialize};
+use std::ops::Deref;
 
 /// Messages one behind the other in one buffer.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub(crate) struct Gathered {
     lengths: Lengths,
     bytes: Buffer,
+}
+
+/// A message between nodes.
+#[derive(Clone, Debug)]
+pub(crate) enum Bytes {
+    /// In a buffer of its own, which goes on to the next node.
+    Whole(Buffer),
+    /// Beside others in a buffer.
+    Part(bytes::Bytes),
 }
 
 /// The lengths of messages in bytes: how many messages of one length follow each other, and their
@@ -49,14 +58,72 @@ impl Gathered {
         (self.lengths, self.bytes)
     }
 
-    /// The messages, which share the buffer.
+    /// The messages. One alone keeps the buffer, several share it.
     pub(crate) fn into_messages(self) -> impl Iterator<Item = Bytes> {
-        let mut bytes = Bytes::from_owner(self.bytes);
-        self.lengths
+        let Gathered { lengths, mut bytes } = self;
+        let alone = match lengths.0[..] {
+            [(1, length)] => {
+                bytes.truncate(length as usize);
+                Some(Bytes::Whole(std::mem::take(&mut bytes)))
+            }
+            _ => None,
+        };
+        let lengths = if alone.is_some() {
+            Lengths::default()
+        } else {
+            lengths
+        };
+        let mut bytes = bytes::Bytes::from_owner(bytes);
+        let parts = lengths
             .into_iter()
-            .map(move |length| bytes.split_to(length))
+            .map(move |length| Bytes::Part(bytes.split_to(length)));
+        alone.into_iter().chain(parts)
+    }
+
+    /// These messages. One alone is not copied if it has a buffer of its own.
+    pub(crate) fn of(messages: Vec<Bytes>) -> Self {
+        match <[Bytes; 1]>::try_from(messages) {
+            Ok([Bytes::Whole(bytes)]) => Gathered {
+                lengths: Lengths(vec![(1, bytes.len() as u64)]),
+                bytes,
+            },
+            Ok(one) => one.into_iter().collect(),
+            Err(several) => several.into_iter().collect(),
+        }
     }
 }
+
+impl Bytes {
+    /// A copy of a message.
+    pub(crate) fn copy_of(message: &[u8]) -> Self {
+        Bytes::Part(bytes::Bytes::copy_from_slice(message))
+    }
+}
+
+impl Deref for Bytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Bytes::Whole(buffer) => buffer,
+            Bytes::Part(bytes) => bytes,
+        }
+    }
+}
+
+impl AsRef<[u8]> for Bytes {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl PartialEq for Bytes {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Bytes {}
 
 impl Lengths {
     /// The sum.
@@ -114,8 +181,26 @@ mod tests {
             assert_eq!(lengths.total(), messages.concat().len());
             tail.append(&[9; 4]);
             let arrived = Gathered::from_parts(lengths, tail).into_messages();
-            assert!(arrived.eq(messages.iter().map(|message| &message[..])));
+            let arrived: Vec<Bytes> = arrived.collect();
+            assert!(
+                arrived
+                    .iter()
+                    .map(|bytes| &bytes[..])
+                    .eq(messages.iter().map(|message| &message[..]))
+            );
+            let (again, tail) = Gathered::of(arrived).into_parts();
+            assert_eq!(again.total(), messages.concat().len());
+            assert_eq!(*tail, *messages.concat());
         }
+    }
+
+    #[test]
+    fn one_message_alone_is_not_copied() {
+        let gathered: Gathered = [vec![7; 5000]].iter().collect();
+        let place = gathered.bytes.as_ptr();
+        let messages: Vec<Bytes> = gathered.into_messages().collect();
+        let (_, tail) = Gathered::of(messages).into_parts();
+        assert_eq!(tail.as_ptr(), place);
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The messages between the nodes of a channel and its coordinator.
 
-use crate::channel::remote::gathered::Gathered;
-pub(crate) use bytes::Bytes;
+use crate::channel::remote::gathered::{Bytes, Gathered};
 use serde::{Deserialize, Serialize};
 
 /// A message from a node's server to the coordinator.

@@ -1,7 +1,7 @@
 //! The proxy of a channel on one of its nodes: the server's side of the node's two queues.
 
-use crate::channel::remote::gathered::Gathered;
-use crate::channel::remote::messages::{Bytes, Demand, Grant, NodeStatus, Report};
+use crate::channel::remote::gathered::{Bytes, Gathered};
+use crate::channel::remote::messages::{Demand, Grant, NodeStatus, Report};
 use crate::channel::ring::layout::{
     NO_CONSUMER, NO_NUMBER, NO_PRODUCER, Position, Relay, Shape, SlotState, WAITING,
 };
@@ -267,7 +267,7 @@ impl NodeProxy {
             while let Some(index) = taking.index() {
                 // SAFETY: the message belongs to the server until it frees the slot.
                 let message = unsafe { self.takes.memory.bytes_of(index) };
-                messages.push_back(Bytes::copy_from_slice(message));
+                messages.push_back(Bytes::copy_of(message));
                 taking.free();
             }
         }

@@ -85,7 +85,7 @@ fn send_report(port: &Port, home: u32, mut report: Report) {
 }
 
 fn send_grant(port: &Port, node: u32, mut grant: Grant) {
-    let messages: Gathered = std::mem::take(&mut grant.messages).into_iter().collect();
+    let messages = Gathered::of(std::mem::take(&mut grant.messages));
     let (messages, tail) = messages.into_parts();
     let message = ChannelMessage::Grant {
         grant: Box::new(grant),
