@@ -1,7 +1,7 @@
 //! The progress thread, which answers other nodes while the ranks compute.
 //!
 //! Each leader process has one, once a communicator spans nodes. It polls in a loop while there is
-//! traffic and sleeps otherwise, for at most a millisecond. While a rank of the process polls
+//! traffic and sleeps otherwise, for at most a millisecond, or two after seconds without traffic. While a rank of the process polls
 //! because it waits, that rank serves the node, and the thread leaves the core to it. The thread
 //! ends before MPI is finalized.
 
@@ -25,6 +25,10 @@ const ALERT: Duration = Duration::from_micros(500);
 /// twice as long.
 const FIRST_SLEEP: Duration = Duration::from_micros(100);
 const LONGEST_SLEEP: Duration = Duration::from_millis(1);
+/// The longest sleep once there has been no message for so long: each time that it wakes up, the
+/// thread takes some 50 us of the core.
+const QUIET: Duration = Duration::from_secs(2);
+const QUIET_SLEEP: Duration = Duration::from_micros(1800);
 
 /// How long the thread polls beside ranks after a message has waited for it because it had left the
 /// polling to a rank that had stopped.
@@ -110,7 +114,11 @@ fn serve() {
             thread::yield_now();
             continue;
         }
-        let next = sleep_time.map_or(FIRST_SLEEP, |last| (last * 2).min(LONGEST_SLEEP));
+        let longest = match now - active_at < QUIET {
+            true => LONGEST_SLEEP,
+            false => QUIET_SLEEP,
+        };
+        let next = sleep_time.map_or(FIRST_SLEEP, |last| (last * 2).min(longest));
         if sleep_time.replace(next).is_none() {
             schedule::set_short_slices(true);
         }
