@@ -107,7 +107,7 @@ fn threads_put_and_take_in_the_order_of_their_calls() {
             for message in 1..EACH {
                 let putters = &putters;
                 scope.spawn(move || putters.put(message).expect("room at last"));
-                thread::sleep(A_WHILE / 3);
+                thread::sleep(A_WHILE);
             }
             (0..EACH).map(|_| takers.take()).collect()
         });
@@ -115,7 +115,7 @@ fn threads_put_and_take_in_the_order_of_their_calls() {
         let order: Vec<_> = thread::scope(|scope| {
             let take = |_| {
                 let taking = scope.spawn(|| takers.take());
-                thread::sleep(A_WHILE / 3);
+                thread::sleep(A_WHILE);
                 taking
             };
             let takes: Vec<_> = (0..EACH).map(take).collect();

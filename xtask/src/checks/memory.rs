@@ -1,5 +1,6 @@
 //! Tests that need no MPI, under tools that find wrong accesses of memory.
 
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -24,6 +25,9 @@ pub(super) fn tell(is_whole: bool) {
     if is_whole && which("valgrind").is_err() {
         say("no valgrind, so no memcheck");
     }
+    if is_whole && has_nightly() && !has_sources() {
+        say("no ThreadSanitizer, which takes `rustup component add rust-src --toolchain nightly`");
+    }
 }
 
 /// The tests that need no MPI, in a build without it.
@@ -44,6 +48,25 @@ pub(super) fn under_sanitizer(workspace: &Workspace) -> Result<Suite> {
     cargo.env("RUSTFLAGS", "-Zsanitizer=address");
     let suite = Suite::new(cargo, WITHOUT_MPI).args(["--target".to_owned(), host(workspace)?]);
     Ok(suite.skip([MODELS]))
+}
+
+/// Those under ThreadSanitizer, with a standard library that is built for it, if its sources are there.
+pub(super) fn under_thread_sanitizer(workspace: &Workspace) -> Result<Option<Suite>> {
+    if !has_sources() {
+        return Ok(None);
+    }
+    let mut cargo = nightly("cargo");
+    cargo.current_dir(&workspace.root);
+    cargo.env(
+        "CARGO_TARGET_DIR",
+        workspace.target.join("thread-sanitizer"),
+    );
+    cargo.env("RUSTFLAGS", "-Zsanitizer=thread");
+    let options = ["-Zbuild-std", "--target"].map(String::from);
+    let options = options.into_iter().chain([host(workspace)?]);
+    Ok(Some(
+        Suite::new(cargo, WITHOUT_MPI).args(options).skip([MODELS]),
+    ))
 }
 
 /// Those under valgrind, if it is there.
@@ -78,6 +101,13 @@ fn nightly(program: &str) -> Command {
 
 fn has_nightly() -> bool {
     output_of(nightly("rustc").arg("--version")).is_some()
+}
+
+/// Whether the nightly compiler has the sources of its standard library.
+fn has_sources() -> bool {
+    let sysroot = output_of(nightly("rustc").args(["--print", "sysroot"]));
+    let library = "lib/rustlib/src/rust/library";
+    sysroot.is_some_and(|sysroot| Path::new(sysroot.trim()).join(library).exists())
 }
 
 /// The target that the compiler builds for by default.

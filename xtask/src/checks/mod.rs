@@ -28,7 +28,7 @@ enum Step {
     Clippy,
     /// Unit tests and doc tests of the library, with MPI and without, and of all that comes with it
     Unit,
-    /// The tests that need no MPI, under AddressSanitizer and valgrind, where these are there
+    /// The tests that need no MPI, under AddressSanitizer, ThreadSanitizer and valgrind, where these are there
     Memory,
     /// The lock's protocols under the model checker
     Loom,

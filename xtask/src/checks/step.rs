@@ -125,7 +125,10 @@ impl Test {
                 let sanitizer = memory::under_sanitizer(workspace)?;
                 let valgrind = is_whole.then(|| memory::under_valgrind(workspace));
                 let valgrind = valgrind.transpose()?.flatten();
-                [sanitizer].into_iter().chain(valgrind).collect()
+                let threads = is_whole.then(|| memory::under_thread_sanitizer(workspace));
+                let threads = threads.transpose()?.flatten();
+                let whole = threads.into_iter().chain(valgrind);
+                [sanitizer].into_iter().chain(whole).collect()
             }
             Step::Loom => {
                 let mut cargo = workspace.cargo();
