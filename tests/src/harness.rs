@@ -18,7 +18,7 @@ use crate::job;
 use crate::launch::{LIMIT, Launch, Running};
 
 /// How many jobs of a single case run at the same time.
-const JOBS: usize = 5;
+const JOBS: usize = 4;
 
 /// Runs the tests that the command line names, or, as a rank of a job, the cases.
 pub fn main() -> ExitCode {
