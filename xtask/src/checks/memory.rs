@@ -42,12 +42,7 @@ pub(super) fn under_sanitizer(workspace: &Workspace) -> Result<Suite> {
     if !has_nightly() {
         return Ok(without_mpi(workspace));
     }
-    let mut cargo = nightly("cargo");
-    cargo.current_dir(&workspace.root);
-    cargo.env("CARGO_TARGET_DIR", workspace.target.join("sanitizer"));
-    cargo.env("RUSTFLAGS", "-Zsanitizer=address");
-    let suite = Suite::new(cargo, WITHOUT_MPI).args(["--target".to_owned(), host(workspace)?]);
-    Ok(suite.skip([MODELS]))
+    sanitized(workspace, "sanitizer", "address")
 }
 
 /// Those under ThreadSanitizer, with a standard library that is built for it, if its sources are there.
@@ -55,18 +50,18 @@ pub(super) fn under_thread_sanitizer(workspace: &Workspace) -> Result<Option<Sui
     if !has_sources() {
         return Ok(None);
     }
+    let suite = sanitized(workspace, "thread-sanitizer", "thread")?;
+    Ok(Some(suite.args(["-Zbuild-std".to_owned()])))
+}
+
+/// Those under this sanitizer, built in this folder by the nightly compiler.
+fn sanitized(workspace: &Workspace, folder: &str, sanitizer: &str) -> Result<Suite> {
     let mut cargo = nightly("cargo");
     cargo.current_dir(&workspace.root);
-    cargo.env(
-        "CARGO_TARGET_DIR",
-        workspace.target.join("thread-sanitizer"),
-    );
-    cargo.env("RUSTFLAGS", "-Zsanitizer=thread");
-    let options = ["-Zbuild-std", "--target"].map(String::from);
-    let options = options.into_iter().chain([host(workspace)?]);
-    Ok(Some(
-        Suite::new(cargo, WITHOUT_MPI).args(options).skip([MODELS]),
-    ))
+    cargo.env("CARGO_TARGET_DIR", workspace.target.join(folder));
+    cargo.env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"));
+    let suite = Suite::new(cargo, WITHOUT_MPI).args(["--target".to_owned(), host(workspace)?]);
+    Ok(suite.skip([MODELS]))
 }
 
 /// Those under valgrind, if it is there.
