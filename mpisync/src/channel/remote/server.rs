@@ -116,7 +116,7 @@ impl Service for ChannelServer {
                 messages,
             } => {
                 let messages = Gathered::from_parts(messages, bytes);
-                grant.messages = messages.into_messages().collect();
+                grant.messages = messages.into_messages();
                 self.is_over |= grant.forget;
                 self.proxy.receive(*grant);
             }
