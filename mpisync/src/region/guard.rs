@@ -65,8 +65,9 @@ unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 /// | everything | [`fill`](Self::fill), [`as_slice_mut`](Self::as_slice_mut), `guard.view_mut().mapv_inplace(…)` |
 ///
 /// Dropping it stores two words on one node. If the region spans nodes and items were lent, it
-/// waits until all nodes have the change, which takes no call on their ranks.
-/// [`publish`](Self::publish) does this earlier.
+/// sends them to the other nodes, which takes no call on their ranks. No rank gets the lock before its node
+/// has the change. If this has 32 KiB or more, or more than 16 runs of consecutive items, dropping the guard waits until all nodes have it.
+/// [`publish`](Self::publish) sends earlier, and waits in any case.
 ///
 /// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that takes the
 /// region mutably, or until the region is closed or dropped. Then all items are sent to the other
@@ -190,7 +191,7 @@ impl<'a, T: Plain, D: Dimension> RegionWriteGuard<'a, T, D> {
     }
 
     /// Sends the changes so far to the other nodes and waits until they have them. Not collective;
-    /// does nothing on one node. The guard does the same when it is dropped.
+    /// does nothing on one node. The guard sends what is left when it is dropped.
     ///
     /// # Errors
     /// [`LockError::Finalized`]; then the other nodes do not get the change.
@@ -276,9 +277,9 @@ impl<T: Plain, D: Dimension, I: NdIndex<D>> IndexMut<I> for RegionWriteGuard<'_,
 impl<T: Plain, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
     #[inline]
     fn drop(&mut self) {
-        if self.lent.records_changes() {
-            // Fails only if MPI is finalized; then the other nodes are gone, too.
-            let _ = self.publish();
+        if let Some(changed) = self.lent.take_changes() {
+            // Fails only if MPI is finalized, when the other nodes are gone, too, or if a host is lost.
+            let _ = self.region.leave_behind(&changed);
         }
     }
 }

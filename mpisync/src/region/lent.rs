@@ -116,14 +116,9 @@ impl<'a, T: Plain, D: Dimension> Lent<'a, T, D> {
         }
     }
 
-    /// Whether changes have to be sent to other nodes.
-    #[inline]
-    pub(super) fn records_changes(&self) -> bool {
-        self.changes.is_some()
-    }
-
     /// Takes what has been lent since the last call, by index among these items. None if no other
     /// node has to know.
+    #[inline]
     pub(super) fn take_changes(&mut self) -> Option<Vec<Range<usize>>> {
         self.changes.as_mut().map(Changes::take)
     }

@@ -11,13 +11,15 @@
 //! # Over several nodes
 //! A writer changes the copy of its own node. The methods of its guard that lend items for writing
 //! record which. When the guard is dropped, the changed items are sent to the other nodes, from
-//! memory to memory and along a tree if there are many nodes, and the lock is released once all
-//! nodes have them. The ranks of the other nodes take no part in this: the lowest rank of each node
+//! memory to memory and along a tree if there are many nodes, and no rank gets the lock before its
+//! node has them. The ranks of the other nodes take no part in this: the lowest rank of each node
 //! applies the change in its progress thread. No rank of any node sees half of a change. Only the
 //! items that were lent are sent, for example a row of the array.
 //!
-//! The drop of a guard that writes is therefore the one destructor that waits for the network, until
-//! the change has been sent. [`publish`](RegionWriteGuard::publish) does this earlier. As for the lock,
+//! The drop of a guard that writes 32 KiB or more, or more than 16 runs of consecutive items, is the
+//! one destructor that waits for the network, until all nodes have the change. If the change is
+//! smaller, the lock waits in its place: the next writer until all nodes have the change, a reader
+//! until its node has. [`publish`](RegionWriteGuard::publish) sends earlier, and waits in any case. As for the lock,
 //! the lowest rank of each node has to be alive: if it dies, writers of other nodes wait for it.
 //!
 //! # Ways to write
@@ -194,7 +196,8 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         let items = unsafe { RawArrayViewMut::from_shape_ptr(extent.dim, start.as_ptr()) };
         Region {
             parts: RangeLock::open(lock.lock()),
-            replicas: (lock.object().link()).map(|link| Replicas::open(link, memory.as_ref())),
+            replicas: (lock.object().link())
+                .map(|link| Replicas::open(link, lock.block(), memory.as_ref())),
             lock,
             items,
             memory,

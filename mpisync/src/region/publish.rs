@@ -2,7 +2,8 @@
 
 use crate::error::LockError;
 use crate::plain::Plain;
-use crate::region::{Region, remote};
+use crate::region::Region;
+use crate::region::remote::{self, Replicas};
 use crate::shm::copy::CopyBytes;
 use ndarray::Dimension;
 use std::ops::Range;
@@ -48,28 +49,76 @@ impl<T: Plain, D: Dimension> Region<T, D> {
         }
     }
 
-    /// Sends the items in these ranges from this node's copy to the others. The caller holds the
-    /// write lock, or a part that contains them, and keeps it for good if a host is lost.
+    /// Sends the items in these ranges from this node's copy to the others, and waits until they have them. The caller holds
+    /// the write lock, or a part that contains them, and keeps it for good if a host is lost.
     pub(super) fn publish(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
-        if changed.is_empty() {
+        match self.changed_bytes(changed)? {
+            Some(change) => self.send(&change),
+            None => Ok(()),
+        }
+    }
+
+    /// [`publish`](Self::publish) for a writer whose guard is dropped. If the change is small, it does not wait: the lock
+    /// does in its place.
+    pub(super) fn leave_behind(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
+        let Some(change) = self.changed_bytes(changed)? else {
+            return Ok(());
+        };
+        let ChangedBytes {
+            replicas,
+            bytes,
+            places,
+        } = &change;
+        let leave = |version| remote::send(replicas, bytes, places, version);
+        if remote::is_small(places) && self.lock.lock().leave_behind(leave) {
             return Ok(());
         }
+        self.send(&change)
+    }
+
+    fn send(&self, change: &ChangedBytes<'_>) -> Result<(), LockError> {
+        let ChangedBytes {
+            replicas,
+            bytes,
+            places,
+        } = change;
+        remote::publish(replicas, self.lock.block(), bytes, places).map_err(|lost| {
+            self.lock.lock().keep();
+            lost.into()
+        })
+    }
+
+    /// The bytes of these items, if other nodes have to know them.
+    fn changed_bytes(
+        &self,
+        changed: &[Range<usize>],
+    ) -> Result<Option<ChangedBytes<'_>>, LockError> {
+        if changed.is_empty() {
+            return Ok(None);
+        }
         self.lock.check_usable()?;
-        if let Some(replicas) = &self.replicas {
-            let memory = self.memory.clone().expect("items that have changed");
+        let Some(replicas) = &self.replicas else {
+            return Ok(None);
+        };
+        let memory = self.memory.clone().expect("items that have changed");
+        let place = |number: usize| number * size_of::<T>();
+        let places = changed.iter();
+        Ok(Some(ChangedBytes {
+            replicas,
             // SAFETY: only the guard that lends these items for writing calls this, and it is borrowed
             // in the meantime.
-            let bytes = unsafe { CopyBytes::new(memory) };
-            let place = |number: usize| number * size_of::<T>();
-            let places = changed.iter();
-            let places: Vec<_> = places
+            bytes: unsafe { CopyBytes::new(memory) },
+            places: places
                 .map(|items| place(items.start)..place(items.end))
-                .collect();
-            if let Err(lost) = remote::publish(replicas, self.lock.block(), &bytes, &places) {
-                self.lock.lock().keep();
-                return Err(lost.into());
-            }
-        }
-        Ok(())
+                .collect(),
+        }))
     }
+}
+
+/// What a writer has changed.
+struct ChangedBytes<'a> {
+    replicas: &'a Replicas,
+    /// This node's copy.
+    bytes: CopyBytes,
+    places: Vec<Range<usize>>,
 }

@@ -7,6 +7,7 @@ use crate::error::LockError;
 use crate::object::Object;
 use crate::rwlock::awaited::{OwnThreads, Role};
 use crate::rwlock::global::lock::GlobalLock;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::layout::{IDLE, READING};
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::NodeLock;
@@ -404,6 +405,19 @@ impl LockState {
             return;
         }
         self.node.unlock_write();
+    }
+
+    /// As a writer whose last guard is dropped: lets `send` send a change to all other nodes, by which the data have a new
+    /// version, and for which the lock waits in the place of this rank. Returns whether it has; not on one node, nor if
+    /// another guard keeps the lock.
+    pub(crate) fn leave_behind(&self, send: impl FnOnce(Version)) -> bool {
+        match &self.global {
+            Some(global) if self.held.get() == ONE_WRITE && !self.is_kept.get() => {
+                global.leave_behind(self.borrowed(), send);
+                true
+            }
+            _ => false,
+        }
     }
 
     /// As a writer across nodes: keeps the lock for good, so that no rank reads what not all nodes

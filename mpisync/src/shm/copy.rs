@@ -9,7 +9,8 @@ use std::sync::Arc;
 ///
 /// A user of bytes has exclusive access to them: the region's writer on its own node, or the writer of
 /// a part to the bytes of that part, and on the other nodes the node's server while it applies a
-/// change of that writer, for which the gates of all nodes are closed.
+/// change of that writer, for which the gates of all nodes are closed. The server of the writer's node reads a change
+/// again, beside readers, while other nodes wait for it, and so no writer changes it.
 pub(crate) struct CopyBytes {
     memory: Arc<Mapping>,
 }
@@ -17,7 +18,7 @@ pub(crate) struct CopyBytes {
 impl CopyBytes {
     /// # Safety
     /// The bytes are used only under the region's write lock, those of a part by its writer only, or to
-    /// apply changes that such a writer sends.
+    /// apply changes that such a writer sends, or to read them while the lock waits for a node that lacks them.
     pub(crate) unsafe fn new(memory: Arc<Mapping>) -> Self {
         CopyBytes { memory }
     }

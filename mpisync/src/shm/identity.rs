@@ -38,7 +38,7 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The number of the layout: of this version of it, and of the sizes of its parts. To be counted up with
 /// each change of a structure in shared memory.
 const LAYOUT: u64 = {
-    const NUMBER: u64 = 3;
+    const NUMBER: u64 = 4;
     let sizes = [
         size_of::<usize>(),
         size_of::<Header>(),

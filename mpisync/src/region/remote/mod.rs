@@ -5,18 +5,26 @@
 //! nodes' copies and forward them in the same order. A change that fits into one message goes along a tree; a larger one goes along a
 //! chain if there are few nodes. Small parts share a message; large parts go in pieces from memory
 //! to memory, each after a message with its position. A node acknowledges a change when it and all
-//! nodes below it have it; when the writer has all acknowledgements, it releases the lock or the part.
+//! nodes below it have it; when the writer has all acknowledgements, it releases the lock or the part. A small change that a
+//! writer leaves behind is not acknowledged (`unacknowledged`).
 
 mod replica;
 mod sender;
+mod unacknowledged;
 
 use crate::region::remote::replica::Replica;
 pub(super) use crate::region::remote::sender::publish;
+use crate::region::remote::unacknowledged::Unacknowledged;
+pub(super) use crate::region::remote::unacknowledged::{is_small, send};
 
 use crate::net::{Acknowledgements, Link, Message, Port};
+use crate::rwlock::global::copy::NodeCopy;
 use crate::rwlock::global::site::Asker;
 use crate::rwlock::global::tree;
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
+use crate::shm::block::Block;
+use crate::shm::copy::CopyBytes;
 use crate::shm::mapping::Mapping;
 use serde::{Deserialize, Serialize};
 use std::ops::Range;
@@ -43,19 +51,26 @@ pub(super) struct Replicas {
     port: Port,
     /// For this rank's last change.
     acknowledged: Arc<Acknowledgements>,
+    /// This node's copy.
+    copy: NodeCopy,
 }
 
 impl Replicas {
     /// Opens the port of a region's items. A leader begins to serve it; its node's copy is
-    /// `memory`.
-    pub(super) fn open(link: &Link, memory: Option<&Arc<Mapping>>) -> Self {
+    /// `memory`. The region is the object of this `block`.
+    pub(super) fn open(link: &Link, block: &Block, memory: Option<&Arc<Mapping>>) -> Self {
         let port = link.port();
         let acknowledged = Arc::default();
         port.listen(&acknowledged);
-        if let (Some(_), Some(memory)) = (link.leader(), memory) {
-            port.serve(Replica::new(port.clone(), Arc::clone(memory)));
+        if let (Some(block), Some(memory)) = (link.leader(), memory) {
+            let copy = NodeCopy::of(block);
+            port.serve(Replica::new(port.clone(), copy, Arc::clone(memory)));
         }
-        Replicas { port, acknowledged }
+        Replicas {
+            port,
+            acknowledged,
+            copy: NodeCopy::of(block),
+        }
     }
 
     /// Ends the service of this node's copy, which no rank uses any more.
@@ -71,13 +86,18 @@ enum ReplicaMessage {
     Change(Box<Change>),
     /// The sending node and all nodes below it have the change of this number by `writer`.
     Changed { writer: u32, number: u32 },
+    /// A change that nobody acknowledges.
+    Unacknowledged(Box<Unacknowledged>),
+    /// To the node of a dead writer: `node` lacks the version that it has made.
+    Repeat { node: Node, version: Version },
 }
 
 impl Message for ReplicaMessage {
     fn size(&self) -> usize {
         match self {
             ReplicaMessage::Change(change) => change.size(),
-            ReplicaMessage::Changed { .. } => 0,
+            ReplicaMessage::Unacknowledged(message) => message.runs.size(),
+            ReplicaMessage::Changed { .. } | ReplicaMessage::Repeat { .. } => 0,
         }
     }
 }
@@ -101,22 +121,61 @@ struct Change {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Part {
-    /// The start and length of several runs of bytes, and the bytes of all of them.
-    Small {
-        places: Vec<(u64, u64)>,
-        #[serde(with = "serde_bytes")]
-        bytes: Vec<u8>,
-    },
+    Small(Runs),
     /// The position of a piece, which is sent separately.
-    Large { start: u64, length: u64 },
+    Large {
+        start: u64,
+        length: u64,
+    },
+}
+
+/// Runs of bytes.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct Runs {
+    /// The start and length of each.
+    places: Vec<(u64, u64)>,
+    /// The bytes of all of them.
+    #[serde(with = "serde_bytes")]
+    bytes: Vec<u8>,
+}
+
+impl Runs {
+    /// The bytes in these places.
+    fn of(bytes: &CopyBytes, places: impl IntoIterator<Item = Range<usize>>) -> Self {
+        let mut runs = Runs::default();
+        (places.into_iter())
+            .for_each(|place| runs.add(place, &mut |to, place| bytes.append_to(to, place)));
+        runs
+    }
+
+    /// Adds the bytes in this place, which `append` appends.
+    fn add(&mut self, place: Range<usize>, append: &mut impl FnMut(&mut Vec<u8>, Range<usize>)) {
+        self.places.push((place.start as u64, place.len() as u64));
+        append(&mut self.bytes, place);
+    }
+
+    /// Stores the bytes in their places.
+    fn put(&self, bytes: &CopyBytes) {
+        let mut rest = self.bytes.as_slice();
+        for &(start, length) in &self.places {
+            let (now, later) = rest.split_at(length as usize);
+            bytes.put(start as usize, now);
+            rest = later;
+        }
+    }
+
+    /// The approximate size in a message in bytes.
+    fn size(&self) -> usize {
+        const PLACE: usize = 10;
+        self.places.len() * PLACE + self.bytes.len()
+    }
 }
 
 impl Change {
     /// The approximate size of the message in bytes.
     fn size(&self) -> usize {
-        const PLACE: usize = 10;
         match &self.part {
-            Part::Small { places, bytes } => places.len() * PLACE + bytes.len(),
+            Part::Small(runs) => runs.size(),
             Part::Large { .. } => 0,
         }
     }
@@ -144,14 +203,13 @@ fn parts(
             let (start, length) = (start as u64, length as u64);
             return Some(Part::Large { start, length });
         }
-        let (mut places, mut bytes) = (Vec::new(), Vec::new());
+        let mut runs = Runs::default();
         while let Some(range) =
-            ranges.next_if(|range| range.len() < SMALL && bytes.len() + range.len() <= BATCH)
+            ranges.next_if(|range| range.len() < SMALL && runs.bytes.len() + range.len() <= BATCH)
         {
-            places.push((range.start as u64, range.len() as u64));
-            append(&mut bytes, range);
+            runs.add(range, &mut append);
         }
-        Some(Part::Small { places, bytes })
+        Some(Part::Small(runs))
     })
 }
 
@@ -174,7 +232,7 @@ mod tests {
         for part in parts(&changed, |to, place| to.extend_from_slice(&memory[place])) {
             sent += 1;
             match part {
-                Part::Small { places, bytes } => {
+                Part::Small(Runs { places, bytes }) => {
                     assert!(bytes.len() <= BATCH);
                     let mut rest = bytes.as_slice();
                     for (start, length) in places {

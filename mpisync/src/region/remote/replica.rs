@@ -4,7 +4,8 @@
 //! acknowledged by itself, so their messages may come in any order between each other.
 
 use crate::net::{Acknowledged, Network, Piece, Port, Progress, Service, Tail};
-use crate::region::remote::{Change, Part, ReplicaMessage};
+use crate::region::remote::{Change, Part, ReplicaMessage, unacknowledged};
+use crate::rwlock::global::copy::NodeCopy;
 use crate::rwlock::global::site::Asker;
 use crate::rwlock::global::tree::Node;
 use crate::shm::copy::CopyBytes;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 /// A node's copy of one region, which receives the changes of other nodes' writers.
 pub(super) struct Replica {
     port: Port,
+    copy: NodeCopy,
     bytes: CopyBytes,
     /// At most one of each writer.
     incoming: Vec<Incoming>,
@@ -103,11 +105,12 @@ impl Incoming {
 }
 
 impl Replica {
-    /// The node's copy in `memory`.
-    pub(super) fn new(port: Port, memory: Arc<Mapping>) -> Self {
+    /// The node's `copy`, in `memory`.
+    pub(super) fn new(port: Port, copy: NodeCopy, memory: Arc<Mapping>) -> Self {
         Replica {
             port,
-            // SAFETY: they are used only to apply changes.
+            copy,
+            // SAFETY: they are used only to apply changes, and to send those again that other nodes wait for.
             bytes: unsafe { CopyBytes::new(memory) },
             incoming: Vec::new(),
         }
@@ -129,13 +132,8 @@ impl Replica {
         });
         let incoming = &mut self.incoming[index];
         let piece = match &change.part {
-            Part::Small { places, bytes } => {
-                let mut rest = bytes.as_slice();
-                for &(start, length) in places {
-                    let (now, later) = rest.split_at(length as usize);
-                    self.bytes.put(start as usize, now);
-                    rest = later;
-                }
+            Part::Small(runs) => {
+                runs.put(&self.bytes);
                 None
             }
             Part::Large { start, length } => {
@@ -215,6 +213,12 @@ impl Service for Replica {
         match message {
             ReplicaMessage::Change(change) => self.receive_change(*change),
             ReplicaMessage::Changed { writer, number } => self.count_answer(writer, number),
+            ReplicaMessage::Unacknowledged(message) => {
+                message.receive(&self.port, &self.copy, &self.bytes);
+            }
+            ReplicaMessage::Repeat { node, version } => {
+                unacknowledged::repeat(&self.port, &self.copy, &self.bytes, node, version);
+            }
         }
     }
 
@@ -224,5 +228,6 @@ impl Service for Replica {
 
     fn inspect(&mut self) {
         self.forget_dead_writers();
+        unacknowledged::ask_again(&self.port, &self.copy);
     }
 }

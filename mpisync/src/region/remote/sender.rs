@@ -26,7 +26,9 @@ pub(in crate::region) fn publish(
     bytes: &CopyBytes,
     changed: &[Range<usize>],
 ) -> Result<(), HostLoss> {
-    let Replicas { port, acknowledged } = replicas;
+    let Replicas {
+        port, acknowledged, ..
+    } = replicas;
     let net = port.net();
     let root = net.node();
     let asker = Asker::Writer(net.rank());
@@ -43,7 +45,7 @@ pub(in crate::region) fn publish(
     while let Some(part) = parts.next() {
         let place = match &part {
             Part::Large { start, length } => Some(*start as usize..(start + length) as usize),
-            Part::Small { .. } => None,
+            Part::Small(_) => None,
         };
         let change = Change {
             writer: net.rank(),

@@ -1,12 +1,13 @@
 //! A node as the protocol sees it: its words in shared memory, and messages to the other nodes.
 
 use crate::net::Acknowledged;
-use crate::rwlock::global::layout::{IDLE, OWNER, QNode, QUEUED, TokenWords};
+use crate::rwlock::global::layout::{IDLE, OWNER, QNode, QUEUED, TokenWords, VersionWords};
 use crate::rwlock::global::lock::GlobalLock;
 use crate::rwlock::global::recovery::{RecoveryMessage, RecoverySite, ServerMessage};
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::layout::{GlobalGate, Turn};
 use crate::rwlock::memory::{LockMemory, Memory};
 use crate::rwlock::node::{Closed, NodeLock};
@@ -106,6 +107,10 @@ impl Site for Here<'_> {
 
     fn readers_have_left(&self, closed: Closed) -> bool {
         self.lock.readers_have_left(closed)
+    }
+
+    fn version(&self) -> Version {
+        self.qnode.copy.version.get()
     }
 
     fn asker(&self) -> Asker {
@@ -293,6 +298,7 @@ impl TokenWords {
             drained: self.drained.load(Ordering::Relaxed) != 0,
             empty: self.empty.load(Ordering::Relaxed).checked_sub(1),
             run: self.run.load(Ordering::Relaxed),
+            version: self.version.get(),
             broken_by: self.broken_by.load(Ordering::Relaxed).checked_sub(1),
             claims: [claim(0), claim(1)],
         }
@@ -305,11 +311,27 @@ impl TokenWords {
         let empty = token.empty.map_or(0, |node| node + 1);
         self.empty.store(empty, Ordering::Relaxed);
         self.run.store(token.run, Ordering::Relaxed);
+        self.version.set(token.version);
         let broken_by = token.broken_by.map_or(0, |rank| rank + 1);
         self.broken_by.store(broken_by, Ordering::Relaxed);
         for (index, claim) in token.claims.iter().enumerate() {
             self.calls[index].store(claim.call, Ordering::Relaxed);
             self.writers[index].store(claim.writer, Ordering::Relaxed);
         }
+    }
+}
+
+impl VersionWords {
+    pub(super) fn get(&self) -> Version {
+        Version {
+            number: self.number.load(Ordering::Acquire),
+            writer: self.writer.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn set(&self, version: Version) {
+        self.writer.store(version.writer, Ordering::Relaxed);
+        // Release: whoever finds the number finds what has changed.
+        self.number.store(version.number, Ordering::Release);
     }
 }

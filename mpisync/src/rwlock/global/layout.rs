@@ -1,5 +1,6 @@
 //! The words of a node's qnode.
 
+use crate::rwlock::global::copy::CopyWords;
 use crate::shm::atomic::{AtomicU32, AtomicU64};
 use crate::shm::event::Sleepers;
 
@@ -33,6 +34,8 @@ pub(crate) struct QNode {
     pub(crate) halting: AtomicU32,
     /// The number of recoveries. Stored by the server with the node's turn.
     pub(crate) generation: AtomicU32,
+    /// This node's copy of the data.
+    pub(crate) copy: CopyWords,
 }
 
 /// `state`: the node has not asked for the token.
@@ -51,8 +54,16 @@ pub(crate) struct TokenWords {
     /// A node plus one.
     pub(crate) empty: AtomicU32,
     pub(crate) run: AtomicU32,
+    pub(crate) version: VersionWords,
     /// A rank plus one.
     pub(crate) broken_by: AtomicU32,
     pub(crate) calls: [AtomicU64; 2],
     pub(crate) writers: [AtomicU32; 2],
+}
+
+/// A [`Version`](crate::rwlock::global::version::Version).
+#[repr(C)]
+pub(crate) struct VersionWords {
+    pub(crate) number: AtomicU32,
+    pub(crate) writer: AtomicU32,
 }

@@ -7,6 +7,7 @@ use crate::rwlock::global::layout::QNode;
 use crate::rwlock::global::server::LockServer;
 use crate::rwlock::global::site::Site;
 use crate::rwlock::global::token::{Claim, QueueState, Token};
+use crate::rwlock::global::version::Version;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::Next;
 use crate::rwlock::layout::READING;
@@ -235,6 +236,17 @@ impl GlobalLock {
             writer::reopen(site);
         }
         writer::release(site);
+    }
+
+    /// As a writer that is about to leave: lets `send` send a change to all other nodes, by which the data have a new
+    /// version. The next writer waits until all nodes have it, and a reader until its node has.
+    pub(crate) fn leave_behind(&self, lock: NodeLock<&LockMemory>, send: impl FnOnce(Version)) {
+        let site = self.at(lock);
+        if let QueueState::Owner { token, .. } = site.queue_state() {
+            let version = token.version.next(self.net().rank());
+            send(version);
+            writer::note_version(&site, version);
+        }
     }
 
     /// Leaves as a writer; does not wait.

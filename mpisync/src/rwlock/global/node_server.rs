@@ -1,6 +1,7 @@
 //! The server's part of the protocol. It acts for a node whatever the node's ranks do.
 
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
+use crate::rwlock::global::version::Version;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::enqueue_at_home;
 use crate::rwlock::node::Closed;
@@ -11,6 +12,8 @@ pub(crate) struct NodeServer {
     closing: Option<Closing>,
     /// The token may have to be taken or handed over, for which a writer had the turn.
     unsettled: bool,
+    /// Messages that came before the version of the data which they name.
+    held: Vec<LockMessage>,
 }
 
 /// A close that is not answered yet.
@@ -26,6 +29,14 @@ struct Closing {
 impl NodeServer {
     /// Handles a message, as far as possible without waiting; [`Self::go_on`] does the rest.
     pub(crate) fn handle(&mut self, site: &impl Site, message: LockMessage) {
+        if may_act(site, &message) {
+            self.act_on(site, message);
+        } else {
+            self.held.push(message);
+        }
+    }
+
+    fn act_on(&mut self, site: &impl Site, message: LockMessage) {
         match message {
             LockMessage::Enqueue { node } => self.unsettled |= enqueue_at_home(site, node),
             LockMessage::Link { successor } => {
@@ -37,7 +48,21 @@ impl NodeServer {
                 // If no writer takes it, the server hands it on.
                 self.unsettled = true;
             }
-            LockMessage::Close { count, root, asker } => self.close(site, count, root, asker),
+            LockMessage::Close {
+                count,
+                root,
+                asker,
+                version,
+            } => {
+                let message = LockMessage::Close {
+                    count,
+                    root,
+                    asker: Asker::Server(site.node()),
+                    version,
+                };
+                let pending = site.send_down(root, message);
+                self.close(site, count, asker, pending);
+            }
             LockMessage::Drained { count, .. } => {
                 if let Some(closing) = &mut self.closing
                     && closing.count == count
@@ -45,7 +70,7 @@ impl NodeServer {
                     closing.pending -= 1;
                 }
             }
-            LockMessage::Open { count, root } => {
+            LockMessage::Open { count, root, .. } => {
                 site.send_down(root, message);
                 site.open_gate(count);
                 self.closing.take_if(|closing| closing.count < count);
@@ -53,13 +78,7 @@ impl NodeServer {
         }
     }
 
-    fn close(&mut self, site: &impl Site, count: u32, root: u32, asker: Asker) {
-        let message = LockMessage::Close {
-            count,
-            root,
-            asker: Asker::Server(site.node()),
-        };
-        let pending = site.send_down(root, message);
+    fn close(&mut self, site: &impl Site, count: u32, asker: Asker, pending: u32) {
         // If the gate has advanced since, the asker does not wait any more, and somebody else may.
         if let Some(closed) = site.close_gate(count) {
             self.closing = Some(Closing {
@@ -73,6 +92,8 @@ impl NodeServer {
 
     /// Does what can be done now. Returns whether work is left.
     pub(crate) fn go_on(&mut self, site: &impl Site) -> bool {
+        let held = std::mem::take(&mut self.held);
+        (held.into_iter()).for_each(|message| self.handle(site, message));
         let drained =
             |closing: &mut Closing| closing.pending == 0 && site.readers_have_left(closing.closed);
         if let Some(closing) = self.closing.take_if(drained) {
@@ -81,13 +102,32 @@ impl NodeServer {
         if self.unsettled {
             self.unsettled = !settle(site);
         }
-        self.unsettled || self.closing.is_some()
+        self.unsettled || self.closing.is_some() || !self.held.is_empty()
+    }
+
+    /// The version of the data that it waits for.
+    pub(crate) fn awaited_version(&self) -> Option<Version> {
+        let versions = self.held.iter().filter_map(LockMessage::version);
+        versions.reduce(Version::later)
+    }
+
+    /// Whether it has the token and has not put it where the node's writers find it.
+    #[cfg(test)]
+    pub(crate) fn holds_token(&self) -> bool {
+        let is_grant = |message: &LockMessage| matches!(message, LockMessage::Grant(_));
+        self.held.iter().any(is_grant)
     }
 
     /// Whether it waits for readers of this node or of its children.
     pub(crate) fn waits_for_readers(&self) -> bool {
         self.closing.is_some()
     }
+}
+
+/// Whether this node has the version that the message names.
+fn may_act(site: &impl Site, message: &LockMessage) -> bool {
+    let version = message.version();
+    version.is_none_or(|version| site.version().includes(version))
 }
 
 /// Takes a token that came too late for the writer that had asked, and hands it over to the

@@ -12,11 +12,14 @@
 //! its gates closed, until a rank takes it over. It takes the token as any writer does, and takes
 //! the poison off it. When it leaves, it opens all gates, and each node that opens its gate learns
 //! from that that the poison is gone. A rank that dies before that poisons the lock anew.
+//!
+//! A node resumes once its copy of the data has the last version.
 
 use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{LockMessage, Site};
 use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::layout::GlobalGate;
 use serde::{Deserialize, Serialize};
 
@@ -53,6 +56,8 @@ pub(crate) struct Found {
     poisoned_by: Option<u32>,
     /// The last two fenced calls with a writer.
     claims: [Claim; 2],
+    /// The last version of the data.
+    version: Version,
 }
 
 /// How a generation starts.
@@ -60,6 +65,8 @@ pub(crate) struct Found {
 pub(crate) struct Start {
     openings: u32,
     poisoned_by: Option<u32>,
+    /// The last version of the data.
+    version: Version,
 }
 
 /// A node as its server sees it when the lock recovers.
@@ -93,6 +100,8 @@ pub(crate) struct RecoveringServer {
     /// The generation for which this node halts or has halted.
     next: Option<u32>,
     has_halted: bool,
+    /// How it resumes, as soon as it has the last version of the data.
+    start: Option<(Start, [Claim; 2])>,
     /// The generation in which a death was reported to the home node.
     reported: Option<u32>,
     /// On the home node: what the nodes that have halted have found, and how many they are.
@@ -115,7 +124,21 @@ impl RecoveringServer {
     /// Does what can be done now. Returns whether work is left.
     pub(crate) fn go_on(&mut self, site: &impl RecoverySite) -> bool {
         self.try_halt(site);
-        !self.has_halted && (self.protocol.go_on(site) || self.next.is_some())
+        self.try_resume(site);
+        self.start.is_some()
+            || !self.has_halted && (self.protocol.go_on(site) || self.next.is_some())
+    }
+
+    /// The version of the data that this node waits for.
+    pub(crate) fn awaited_version(&self) -> Option<Version> {
+        let start = self.start.map(|(start, _)| start.version);
+        start.or_else(|| self.protocol.awaited_version())
+    }
+
+    /// Whether it has the token and has not put it where the node's writers find it.
+    #[cfg(test)]
+    pub(crate) fn holds_token(&self) -> bool {
+        self.protocol.holds_token()
     }
 
     /// Whether it waits for readers of this node or of its children.
@@ -181,6 +204,8 @@ impl RecoveringServer {
         // The other parts of the object must know it before the lock can be had again.
         site.note_death(rank);
         self.next = Some(generation);
+        // It halts anew if it has not resumed yet.
+        self.has_halted = false;
         site.set_halting(true);
         self.try_halt(site);
     }
@@ -198,12 +223,16 @@ impl RecoveringServer {
             _ => (None, false),
         };
         let gate = site.openings();
-        let found = Found {
+        let mut found = Found {
             openings: token.map_or(gate, |token| later(gate, token.openings)),
             poisoned_by: dead.filter(|_| may_have_written).or(site.poisoned_by()),
             // Of a node without the token they may be old, but not wrong.
             claims: site.claims(),
+            version: token.map_or(site.version(), |token| token.version.later(site.version())),
         };
+        if let Some((start, claims)) = self.start.take() {
+            found = found.and(start.found(claims));
+        }
         site.begin_generation(generation);
         self.protocol = NodeServer::default();
         self.has_halted = true;
@@ -227,6 +256,7 @@ impl RecoveringServer {
                 None => all.openings.wrapping_add(1),
             },
             poisoned_by: all.poisoned_by,
+            version: all.version,
         };
         let generation = site.generation();
         send_to_others(site, RecoveryMessage::Resume { generation, start });
@@ -234,15 +264,27 @@ impl RecoveringServer {
     }
 
     fn resume(&mut self, site: &impl RecoverySite, start: Start, claims: [Claim; 2]) {
+        self.start = Some((start, claims));
+        self.next = None;
+        self.try_resume(site);
+    }
+
+    fn try_resume(&mut self, site: &impl RecoverySite) {
+        let may_resume = |(start, _): &mut (Start, _)| site.version().includes(start.version);
+        let Some((start, claims)) = self.start.take_if(may_resume) else {
+            return;
+        };
         let Start {
             openings,
             poisoned_by,
+            version,
         } = start;
         if site.home() == site.node() {
             let token = Token {
                 openings,
                 closed: poisoned_by.is_some(),
                 broken_by: poisoned_by,
+                version,
                 claims,
                 ..Token::default()
             };
@@ -270,6 +312,18 @@ fn send_to_others(site: &impl RecoverySite, message: RecoveryMessage) {
     others.for_each(|node| site.send_recovery(node, message));
 }
 
+impl Start {
+    /// What a node has found that has not resumed yet.
+    fn found(self, claims: [Claim; 2]) -> Found {
+        Found {
+            openings: self.openings,
+            poisoned_by: self.poisoned_by,
+            claims,
+            version: self.version,
+        }
+    }
+}
+
 impl Found {
     /// What two nodes have found.
     fn and(self, other: Found) -> Found {
@@ -281,6 +335,7 @@ impl Found {
             openings: later(self.openings, other.openings),
             poisoned_by: self.poisoned_by.or(other.poisoned_by),
             claims: [newer(0), newer(1)],
+            version: self.version.later(other.version),
         }
     }
 }

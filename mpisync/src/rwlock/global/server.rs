@@ -52,6 +52,8 @@ impl Service for LockServer {
         }
         self.global.forget_dead_writers(lock);
         self.server.inspect(&self.global.at(lock));
+        let awaited = self.server.awaited_version().unwrap_or_default();
+        self.memory.qnode().copy.awaited.set(awaited);
     }
 
     fn keeps(&self, local_rank: usize, want: &Wanted, waits_here: bool) -> Kept {

@@ -7,6 +7,7 @@
 use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree;
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::node::Closed;
 use serde::{Deserialize, Serialize};
 
@@ -20,16 +21,35 @@ pub(crate) enum LockMessage {
     /// The token is handed over.
     Grant(Token),
     /// From `root`: close the gates below, opened `count` times so far, and tell `asker` when all
-    /// readers have left.
+    /// readers have left. `version` is that of the data.
     Close {
         count: u32,
         root: Node,
         asker: Asker,
+        version: Version,
     },
     /// The answer to `Close`: all readers below have left.
     Drained { count: u32, asker: Asker },
-    /// From `root`: open the gates below, for the `count`th time.
-    Open { count: u32, root: Node },
+    /// From `root`: open the gates below, for the `count`th time. `version` is that of the data.
+    Open {
+        count: u32,
+        root: Node,
+        version: Version,
+    },
+}
+
+impl LockMessage {
+    /// The version of the data that a node must have before it acts on the message.
+    pub(crate) fn version(&self) -> Option<Version> {
+        match *self {
+            LockMessage::Grant(Token { version, .. })
+            | LockMessage::Close { version, .. }
+            | LockMessage::Open { version, .. } => Some(version),
+            LockMessage::Enqueue { .. }
+            | LockMessage::Link { .. }
+            | LockMessage::Drained { .. } => None,
+        }
+    }
 }
 
 /// The receiver of the answer to a close.
@@ -83,6 +103,8 @@ pub(crate) trait Site {
     fn close_gate(&self, count: u32) -> Option<Closed>;
     fn open_gate(&self, count: u32);
     fn readers_have_left(&self, closed: Closed) -> bool;
+    /// The version of this node's copy of the data.
+    fn version(&self) -> Version;
 
     /// As a writer: the receiver of the answers to its close.
     fn asker(&self) -> Asker;

@@ -1,6 +1,7 @@
 //! The global token, and the state of a node in the queue for it.
 
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
 use serde::{Deserialize, Serialize};
 
 /// How many writers of one node may follow each other while another node waits, unless the builder
@@ -22,6 +23,8 @@ pub(crate) struct Token {
     pub(crate) empty: Option<Node>,
     /// The number of writers since the gates were last opened.
     pub(crate) run: u32,
+    /// The version of the data.
+    pub(crate) version: Version,
     /// The rank that died as a writer, while the lock is poisoned.
     pub(crate) broken_by: Option<u32>,
     /// The last two fenced calls with a writer.
@@ -56,13 +59,12 @@ impl QueueState {
 }
 
 impl Token {
-    /// Counts an opening of the gates. Returns its number.
-    pub(crate) fn open(&mut self) -> u32 {
+    /// Counts an opening of the gates.
+    pub(crate) fn open(&mut self) {
         self.openings = self.openings.wrapping_add(1);
         self.closed = false;
         self.drained = false;
         self.empty = None;
         self.run = 0;
-        self.openings
     }
 }

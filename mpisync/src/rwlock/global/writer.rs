@@ -11,6 +11,7 @@
 use crate::rwlock::global::site::{LockMessage, Site};
 use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::node::Closed;
 
 /// The most consecutive writers, of all nodes together, before readers are let in.
@@ -89,7 +90,12 @@ fn close(site: &impl Site, token: Token) -> Drain {
     let (root, count) = (site.node(), token.openings);
     let asker = site.asker();
     site.expect_answers(count);
-    let message = LockMessage::Close { count, root, asker };
+    let message = LockMessage::Close {
+        count,
+        root,
+        asker,
+        version: token.version,
+    };
     // A node with children passes the message on to them, empty or not.
     let is_needless =
         |&node: &Node| token.empty == Some(node) && site.children(node, root).next().is_none();
@@ -138,6 +144,14 @@ pub(crate) fn note_reader(site: &impl Site) {
     update_token(site, |token| token.drained = false);
 }
 
+/// Notes that the writer has made this version, which the next writer has to wait for.
+pub(crate) fn note_version(site: &impl Site, version: Version) {
+    update_token(site, |token| {
+        token.version = version;
+        token.drained = false;
+    });
+}
+
 /// Takes the poison off the token, for a writer that takes over. The gates open when it leaves,
 /// which tells all nodes.
 pub(crate) fn forgive(site: &impl Site) {
@@ -155,8 +169,12 @@ pub(crate) fn poison(site: &impl Site, dead: Option<u32>) {
 
 /// Opens the gates for a writer that gives up while it waits for readers.
 pub(crate) fn reopen(site: &impl Site) {
-    if let Some(count) = update_token(site, Token::open) {
-        open_gates(site, count);
+    let opened = update_token(site, |token| {
+        token.open();
+        *token
+    });
+    if let Some(token) = opened {
+        open_gates(site, token);
     }
 }
 
@@ -197,7 +215,8 @@ pub(crate) fn hand_on(site: &impl Site) -> QueueState {
     let is_poisoned = token.broken_by.is_some();
     let opens = token.closed && !is_poisoned && (nobody_waits || token.run >= RUN);
     if opens {
-        open_gates(site, token.open());
+        token.open();
+        open_gates(site, *token);
     }
     if let Some(node) = successor {
         site.take_successor();
@@ -220,10 +239,18 @@ fn grant(site: &impl Site, node: Node, mut token: Token, may_close: bool) {
     site.send(node, LockMessage::Grant(token));
 }
 
-fn open_gates(site: &impl Site, count: u32) {
+/// Opens all gates, for the time that the token counts.
+fn open_gates(site: &impl Site, token: Token) {
+    let (count, root, version) = (token.openings, site.node(), token.version);
     site.open_gate(count);
-    let root = site.node();
-    site.send_down(root, LockMessage::Open { count, root });
+    site.send_down(
+        root,
+        LockMessage::Open {
+            count,
+            root,
+            version,
+        },
+    );
 }
 
 /// Releases the node's turn. Returns true if this rank has it again: the writer for which the gates

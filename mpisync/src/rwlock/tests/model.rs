@@ -3,7 +3,7 @@
 //! What is explored is the protocol as it runs: the [`writer`], the [`RecoveringServer`], [`QueueState`]
 //! and the tree. Around them stands a small world that is a [`Site`] for each node: ranks and a
 //! server, the turn of each node, flags of readers, and a network that delivers in any order. A
-//! rank may give up wherever it waits, and die wherever it is.
+//! rank may give up wherever it waits, and die wherever it is. What a dead rank has sent about the data may be lost.
 
 use crate::rwlock::global::recovery::{
     RecoveringServer, RecoveryMessage, RecoverySite, ServerMessage,
@@ -11,6 +11,7 @@ use crate::rwlock::global::recovery::{
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::token::{Claim, QueueState, Token};
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::{Drain, Next};
 use crate::rwlock::node::Closed;
@@ -29,6 +30,10 @@ enum Job {
     TryWrite,
     /// Writes, and goes on as a reader.
     Downgrade,
+    /// Writes, and leaves with a change that the other nodes do not have yet.
+    LeaveBehind,
+    /// The same, and may die at any point.
+    LeaveBehindOrDie,
     /// Writes, and may die at any point.
     Dies,
     /// Takes over from a rank that died as a writer, if there is one.
@@ -39,7 +44,11 @@ enum Job {
 
 impl Job {
     fn may_die(self) -> bool {
-        matches!(self, Job::Dies | Job::TakeOverOrDie)
+        matches!(self, Job::Dies | Job::TakeOverOrDie | Job::LeaveBehindOrDie)
+    }
+
+    fn leaves_behind(self) -> bool {
+        matches!(self, Job::LeaveBehind | Job::LeaveBehindOrDie)
     }
 
     fn takes_over(self) -> bool {
@@ -89,6 +98,10 @@ struct QNode {
     is_halting: bool,
     broken: Option<u32>,
     generation: u32,
+    /// The version of the copy.
+    version: Version,
+    /// The last version that a rank of the node has made.
+    made: Version,
     /// Writers that entered since a node was linked behind.
     passed: u32,
     ranks: Vec<Rank>,
@@ -100,6 +113,10 @@ struct World {
     tail: Option<Node>,
     /// Under way, in no order: kept sorted so that equal states are equal.
     network: Vec<(Node, ServerMessage)>,
+    /// Changes under way, and the versions that they make; in no order, too.
+    changes: Vec<(Node, Version)>,
+    /// The last version of the data.
+    version: Version,
     /// A rank has died in the middle of a write, and no other has taken over since.
     is_torn: bool,
 }
@@ -107,6 +124,10 @@ struct World {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Action {
     Deliver(usize),
+    /// A change comes to a node.
+    Apply(usize),
+    /// A change of a dead rank is lost.
+    Lose(usize),
     Go(Node, usize),
     GiveUp(Node, usize),
     Die(Node, usize),
@@ -242,8 +263,12 @@ impl Site for View<'_> {
         self.of(|qnode| qnode.ranks.iter().all(has_left))
     }
 
+    fn version(&self) -> Version {
+        self.of(|qnode| qnode.version)
+    }
+
     fn asker(&self) -> Asker {
-        Asker::Writer(self.node * RANKS + self.rank as u32)
+        Asker::Writer(self.number())
     }
 
     fn expect_answers(&self, count: u32) {
@@ -337,6 +362,59 @@ impl RecoverySite for View<'_> {
 }
 
 impl View<'_> {
+    /// The number of the rank.
+    fn number(&self) -> u32 {
+        self.node * RANKS + self.rank as u32
+    }
+
+    /// Leaves with a change.
+    fn leave_behind(&self) {
+        let QueueState::Owner { token, .. } = self.queue_state() else {
+            panic!("a writer has the token");
+        };
+        let version = token.version.next(self.number());
+        self.change(|qnode| {
+            qnode.made = version;
+            qnode.version = version;
+        });
+        self.world.borrow_mut().version = version;
+        let others = (0..self.nodes()).filter(|&node| node != self.node);
+        others.for_each(|node| self.send_change(node, version));
+        writer::note_version(self, version);
+    }
+
+    fn send_change(&self, node: Node, version: Version) {
+        let changes = &mut self.world.borrow_mut().changes;
+        let at = changes.partition_point(|sent| *sent < (node, version));
+        changes.insert(at, (node, version));
+    }
+
+    /// As the server: puts a change into the copy.
+    fn apply(&self, version: Version) {
+        self.change(|qnode| {
+            if !qnode.version.includes(version) {
+                qnode.version = version;
+            }
+        });
+    }
+
+    /// As the server: lets the node of a dead writer send a change again for which this node waits.
+    fn ask_again(&self) {
+        let awaited = self.of(|qnode| qnode.server.awaited_version());
+        let Some(version) = awaited.filter(|version| !self.version().includes(*version)) else {
+            return;
+        };
+        let (there, rank) = (version.writer / RANKS, version.writer % RANKS);
+        let is_dead_and_made = |qnode: &QNode| {
+            qnode.ranks[rank as usize].phase == Phase::Dead && qnode.made == version
+        };
+        let is_sent = self.world.borrow().changes.contains(&(self.node, version));
+        let can_repeat = is_dead_and_made(&self.world.borrow().stations[there as usize]);
+        if can_repeat && !is_sent {
+            self.send_change(self.node, version);
+        }
+    }
+
     fn post(&self, node: Node, message: ServerMessage) {
         let network = &mut self.world.borrow_mut().network;
         let at = network.partition_point(|sent| *sent < (node, message));
@@ -469,6 +547,9 @@ impl View<'_> {
                 if self.job() == Some(Job::Downgrade) {
                     writer::note_reader(self);
                 }
+                if self.job().is_some_and(Job::leaves_behind) {
+                    self.leave_behind();
+                }
                 writer::hand_on(self);
             }
             Phase::Leaves => {
@@ -528,7 +609,7 @@ impl View<'_> {
             phase,
             Phase::AwaitsGrant | Phase::Closes(_) | Phase::Writes | Phase::Leaves
         );
-        let number = self.node * RANKS + self.rank as u32;
+        let number = self.number();
         self.change(|qnode| {
             qnode.ranks[self.rank].jobs.clear();
             if has_turn {
@@ -545,6 +626,7 @@ impl View<'_> {
             writer::tidy(self);
         }
         self.as_server(|server| server.inspect(self));
+        self.ask_again();
     }
 
     /// What the server does, and what answers do to the rank that asked.
@@ -625,6 +707,8 @@ impl Model for Cluster {
             is_halting: false,
             broken: None,
             generation: 0,
+            version: Version::default(),
+            made: Version::default(),
             passed: 0,
             ranks: ranks
                 .iter()
@@ -640,12 +724,21 @@ impl Model for Cluster {
             stations: self.jobs.iter().enumerate().map(qnode).collect(),
             tail: None,
             network: Vec::new(),
+            changes: Vec::new(),
+            version: Version::default(),
             is_torn: false,
         }]
     }
 
     fn actions(&self, world: &World, actions: &mut Vec<Action>) {
         actions.extend((0..world.network.len()).map(Action::Deliver));
+        for (index, (_, version)) in world.changes.iter().enumerate() {
+            actions.push(Action::Apply(index));
+            let (node, rank) = (version.writer / RANKS, version.writer % RANKS);
+            if world.stations[node as usize].ranks[rank as usize].phase == Phase::Dead {
+                actions.push(Action::Lose(index));
+            }
+        }
         for (node, qnode) in world.stations.iter().enumerate() {
             let node = node as Node;
             actions.push(Action::Tend(node));
@@ -672,6 +765,11 @@ impl Model for Cluster {
                 let (to, word) = next.borrow_mut().network.remove(index);
                 view(to, 0).receive(word);
             }
+            Action::Apply(index) => {
+                let (to, version) = next.borrow_mut().changes.remove(index);
+                view(to, 0).apply(version);
+            }
+            Action::Lose(index) => drop(next.borrow_mut().changes.remove(index)),
             Action::Go(node, rank) => view(node, rank).go(),
             Action::GiveUp(node, rank) => view(node, rank).give_up(),
             Action::Die(node, rank) => view(node, rank).die(),
@@ -700,7 +798,7 @@ impl Model for Cluster {
                 let granted = world
                     .stations
                     .iter()
-                    .filter(|qnode| qnode.granted.is_some());
+                    .filter(|qnode| qnode.granted.is_some() || qnode.server.holds_token());
                 // Those of older generations are dropped.
                 let is_grant = |(node, word): &&(Node, ServerMessage)| match word {
                     ServerMessage::Lock {
@@ -718,6 +816,12 @@ impl Model for Cluster {
             Property::always("nobody sees half a write", |_, world: &World| {
                 let seeing = [Phase::Reads, Phase::Writes];
                 !world.is_torn || seeing.iter().all(|phase| world.ranks_in(phase) == 0)
+            }),
+            Property::always("nobody sees an old version", |_, world: &World| {
+                let is_inside = |rank: &Rank| matches!(rank.phase, Phase::Reads | Phase::Writes);
+                let is_current = |qnode: &QNode| qnode.version == world.version;
+                let mut stations = world.stations.iter();
+                stations.all(|qnode| is_current(qnode) || !qnode.ranks.iter().any(is_inside))
             }),
             Property::always("nobody waits for ever", |cluster: &Self, world: &World| {
                 world.is_done() || cluster.can_go_on(world)
@@ -763,7 +867,9 @@ fn explore(jobs: &[&[&[Job]]], max_local_handovers: u32) {
     checker.assert_properties();
 }
 
-use Job::{Dies, Downgrade, Read, TakeOver, TakeOverOrDie, TryWrite, Write};
+use Job::{
+    Dies, Downgrade, LeaveBehind, LeaveBehindOrDie, Read, TakeOver, TakeOverOrDie, TryWrite, Write,
+};
 
 #[test]
 fn two_nodes_of_two_ranks_write() {
@@ -827,4 +933,34 @@ fn who_takes_over_dies() {
 #[test]
 fn three_nodes_lose_a_writer() {
     explore(&[&[&[Write]], &[&[Dies]], &[&[TakeOver]]], 1);
+}
+
+#[test]
+fn two_nodes_leave_changes_behind() {
+    explore(
+        &[
+            &[&[LeaveBehind], &[Read, Read]],
+            &[&[LeaveBehind], &[Read, TryWrite]],
+        ],
+        1,
+    );
+}
+
+#[test]
+fn three_nodes_leave_changes_behind() {
+    explore(&[&[&[LeaveBehind]], &[&[Read, LeaveBehind]], &[&[Read]]], 1);
+}
+
+#[test]
+fn who_leaves_a_change_behind_dies() {
+    explore(
+        &[&[&[LeaveBehindOrDie], &[Read]], &[&[Write], &[TakeOver]]],
+        1,
+    );
+    explore(&[&[&[Write]], &[&[LeaveBehindOrDie]], &[&[TakeOver]]], 1);
+}
+
+#[test]
+fn a_writer_dies_with_a_change_under_way() {
+    explore(&[&[&[LeaveBehind], &[TakeOver]], &[&[Dies], &[Read]]], 1);
 }

@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering::SeqCst;
 use std::thread;
 use std::time::Duration;
 
-use mpisync::ndarray::Ix1;
+use mpisync::ndarray::{Ix1, Ix2};
 use mpisync::{LockError, Region};
 use mpisync_tests::job::Job;
 use mpisync_tests::scratch::until;
@@ -15,10 +15,14 @@ use super::{
     survived, victim,
 };
 
+/// A word of scratch memory.
+const WRITTEN: usize = 4;
+
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     reader_of_a_region_dies,
     writer_of_a_region_dies,
     publisher_of_a_region_dies,
+    rank_dies_behind_its_change,
     root_of_a_region_dies,
 );
 
@@ -86,6 +90,31 @@ fn publisher_of_a_region_dies(job: &Job) {
         Err(LockError::HolderDied { rank }) => assert_eq!(rank, victim(job)),
         Err(error) => panic!("{error}"),
     }
+    survived(job)
+}
+
+/// The victim dies right after its guard is dropped, when other nodes may not have its change yet. All see the change, and
+/// the lock is free.
+fn rank_dies_behind_its_change(job: &Job) {
+    const ROWS: u64 = 20;
+    const ITEMS: u64 = 1_000;
+    let mut region = Region::<u64, Ix2>::new(&job.world, [ROWS as usize, ITEMS as usize]).unwrap();
+    if job.rank == victim(job) {
+        for row in 0..ROWS {
+            region.write().row_mut(row as usize).fill(row + 1);
+        }
+        ready(job);
+        die();
+    }
+    await_death(job);
+    let expected = ITEMS * (1..=ROWS).sum::<u64>();
+    assert_eq!(region.read_timeout(LONG).unwrap().sum(), expected);
+    for _ in 0..20 {
+        region.write_timeout(LONG).unwrap()[[0, 0]] += 1;
+    }
+    job.scratch.meet(WRITTEN, job.size - 1);
+    let others = 20 * (job.size as u64 - 1);
+    assert_eq!(region.read_timeout(LONG).unwrap().sum(), expected + others);
     survived(job)
 }
 

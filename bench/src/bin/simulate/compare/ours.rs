@@ -12,6 +12,7 @@ use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::global::writer::{self, Drain, Next};
 use crate::rwlock::node::Closed;
 use std::cell::{Cell, RefCell};
@@ -392,6 +393,11 @@ impl Site for View<'_> {
     fn readers_have_left(&self, closed: Closed) -> bool {
         let here = self.here();
         here.openings.get() == closed.openings && here.readers.get() == 0
+    }
+
+    /// There are no data.
+    fn version(&self) -> Version {
+        Version::default()
     }
 
     fn asker(&self) -> Asker {

@@ -5,6 +5,7 @@ use crate::rwlock::global::node_server::NodeServer;
 use crate::rwlock::global::site::{Asker, LockMessage, Site};
 use crate::rwlock::global::token::{QueueState, Token};
 use crate::rwlock::global::tree::Node as Number;
+use crate::rwlock::global::version::Version;
 use crate::rwlock::global::writer;
 use crate::rwlock::global::writer::Next;
 use crate::rwlock::node::Closed;
@@ -296,6 +297,11 @@ impl Site for View<'_, '_> {
     fn readers_have_left(&self, closed: Closed) -> bool {
         let now = self.now.get();
         self.of(|here| here.gate.openings == closed.openings && here.gate.empty_at <= now)
+    }
+
+    /// There are no data.
+    fn version(&self) -> Version {
+        Version::default()
     }
 
     fn asker(&self) -> Asker {
