@@ -137,7 +137,8 @@ impl Test {
                 let arguments = "--release -p mpisync --no-default-features --lib loom";
                 let models = Suite::new(cargo, arguments);
                 vec![match is_whole {
-                    true => models,
+                    // Its assertions are for debug builds, as users make them.
+                    true => models.env("CARGO_PROFILE_RELEASE_DEBUG_ASSERTIONS", "true"),
                     // Each model has a bound of its own, which is mostly two: minutes in place of seconds.
                     false => models.env("LOOM_MAX_PREEMPTIONS", "1").skip(LONG_MODELS),
                 }]
