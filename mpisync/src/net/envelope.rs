@@ -48,6 +48,8 @@ pub(super) enum To {
     },
     /// To a node's leader: a message of the search for deadlocks.
     Search(SearchMessage),
+    /// Two messages, of which the first one has this length.
+    Both { first: u32 },
 }
 
 /// A message of a search for deadlocks over several nodes. The leader of the first node coordinates

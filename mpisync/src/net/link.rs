@@ -107,6 +107,18 @@ impl Port {
         self.net.send(leader, self.to_service(message));
     }
 
+    /// Sends a message to the service on a node together with the next one to that node; the caller ends with
+    /// [`send_held_back`](Self::send_held_back). Does not wait.
+    pub(crate) fn send_with_next(&self, node: u32, message: &impl Message) {
+        let leader = self.net.topology().leader(node);
+        self.net.send_with_next(leader, self.to_service(message));
+    }
+
+    /// Sends the messages that go with the next one, if there was no next one.
+    pub(crate) fn send_held_back(&self) {
+        self.net.send_held_back();
+    }
+
     /// Sends a message, and behind it the bytes of `tail`, to the service on a node; does not wait.
     pub(crate) fn send_with_tail(&self, node: u32, message: &impl Message, mut tail: Buffer) {
         let leader = self.net.topology().leader(node);

@@ -49,6 +49,14 @@ impl Network {
         match *self {}
     }
 
+    pub(super) fn send_with_next(&self, _rank: u32, _bytes: Vec<u8>) {
+        match *self {}
+    }
+
+    pub(super) fn send_held_back(&self) {
+        match *self {}
+    }
+
     pub(super) fn listen(&self, _address: Address, _client: Arc<dyn ErasedClient>) {
         match *self {}
     }

@@ -280,6 +280,8 @@ impl<T: Plain, D: Dimension> Drop for RegionWriteGuard<'_, T, D> {
         if let Some(changed) = self.lent.take_changes() {
             // Fails only if MPI is finalized, when the other nodes are gone, too, or if a host is lost.
             let _ = self.region.leave_behind(&changed);
+            drop(self.lock.take());
+            self.region.send_held_back();
         }
     }
 }

@@ -59,7 +59,7 @@ impl<T: Plain, D: Dimension> Region<T, D> {
     }
 
     /// [`publish`](Self::publish) for a writer whose guard is dropped. If the change is small, it does not wait: the lock
-    /// does in its place.
+    /// does in its place. The caller leaves the lock and then calls [`send_held_back`](Self::send_held_back).
     pub(super) fn leave_behind(&self, changed: &[Range<usize>]) -> Result<(), LockError> {
         let Some(change) = self.changed_bytes(changed)? else {
             return Ok(());
@@ -74,6 +74,13 @@ impl<T: Plain, D: Dimension> Region<T, D> {
             return Ok(());
         }
         self.send(&change)
+    }
+
+    /// Sends the changes with which a writer has left and that the lock had no message for.
+    pub(super) fn send_held_back(&self) {
+        if let Some(replicas) = &self.replicas {
+            replicas.send_held_back();
+        }
     }
 
     fn send(&self, change: &ChangedBytes<'_>) -> Result<(), LockError> {

@@ -1,6 +1,7 @@
 //! The network over MPI.
 
 mod contact;
+mod held_back;
 mod hosts;
 mod schedule;
 mod search;
@@ -9,6 +10,7 @@ mod thread;
 
 use crate::net::envelope::{Address, Announcements, Envelope, To};
 use crate::net::network::contact::Contact;
+use crate::net::network::held_back::HeldBack;
 use crate::net::network::hosts::Hosts;
 use crate::net::network::search::Searches;
 use crate::net::network::server::Server;
@@ -59,6 +61,7 @@ pub(crate) struct Network {
     unsent: Mutex<Vec<(Unsent, Instant)>>,
     /// Whether `unsent` has entries, so that a poll need not lock it to find none.
     has_unsent: AtomicBool,
+    held_back: HeldBack,
 }
 
 /// How long after a failed send the receiver's death may take to become known. It takes about 250
@@ -101,6 +104,7 @@ impl Network {
             searches: Searches::new(&world_ranks),
             unsent: Mutex::default(),
             has_unsent: AtomicBool::new(false),
+            held_back: HeldBack::default(),
         });
         net.carrier().set_handler(Box::new(Arc::clone(&net)));
         context.domain().set_outside(Arc::clone(&net) as _);
@@ -135,11 +139,35 @@ impl Network {
     /// Sends a message to a rank; does not wait. Sends nothing to a leader that has died, because MPI
     /// might wait for it.
     pub(super) fn send(&self, rank: u32, bytes: impl Into<Buffer>) {
+        let mut bytes = bytes.into();
+        if let Some(first) = self.held_back.take(rank) {
+            let length = first.len() as u32;
+            bytes.prepend(&first);
+            bytes.prepend(&self.envelope(To::Both { first: length }).to_bytes());
+        }
+        self.send_alone(rank, bytes);
+    }
+
+    /// Sends a message to a rank together with the next one, or when [`send_held_back`](Self::send_held_back) is called.
+    pub(super) fn send_with_next(&self, rank: u32, bytes: Vec<u8>) {
+        if let Some(before) = self.held_back.add(rank, bytes) {
+            self.send_alone(rank, before.into());
+        }
+    }
+
+    /// Sends the messages for which there was no next one.
+    pub(super) fn send_held_back(&self) {
+        for (rank, bytes) in self.held_back.take_all() {
+            self.send_alone(rank, bytes.into());
+        }
+    }
+
+    fn send_alone(&self, rank: u32, bytes: Buffer) {
         if self.is_dead_leader(rank) {
             return;
         }
         let (carrier, all) = (self.carrier(), self.context.all());
-        let sent = carrier.send(all, rank, bytes.into(), &|| self.is_on_lost_host(rank));
+        let sent = carrier.send(all, rank, bytes, &|| self.is_on_lost_host(rank));
         sent.unwrap_or_else(|unsent| self.note_unsent(unsent));
     }
 
@@ -317,6 +345,11 @@ impl Network {
                 self.domain().post_decision(step, &excluded, resumed);
             }
             To::Search(message) => self.receive_search(from, message),
+            To::Both { first } => {
+                let (first, second) = message.split_at(first as usize);
+                let (mut first, mut second) = (first.to_vec(), second.to_vec());
+                return self.handle(&mut first) | self.handle(&mut second);
+            }
         }
         !is_beat
     }

@@ -73,6 +73,11 @@ impl Replicas {
         }
     }
 
+    /// Sends what [`send`] has held back.
+    pub(super) fn send_held_back(&self) {
+        self.port.send_held_back();
+    }
+
     /// Ends the service of this node's copy, which no rank uses any more.
     pub(super) fn close(&self) {
         self.port.end_service();

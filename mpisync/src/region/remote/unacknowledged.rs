@@ -26,8 +26,8 @@ pub(in crate::region) fn is_small(changed: &[Range<usize>]) -> bool {
     changed.len() <= PLACES && bytes < SMALL
 }
 
-/// Sends these ranges of bytes, which are small, to all other nodes. The caller holds the write lock, leaves it, and makes
-/// this version.
+/// Sends these ranges of bytes, which are small, to all other nodes, together with what the lock sends next. The caller
+/// holds the write lock, makes this version, leaves the lock, and calls [`Replicas::send_held_back`].
 pub(in crate::region) fn send(
     replicas: &Replicas,
     bytes: &CopyBytes,
@@ -42,17 +42,18 @@ pub(in crate::region) fn send(
         root: Some(port.net().node()),
         runs: Runs::of(bytes, changed.iter().cloned()),
     };
-    message.send_down(port);
+    message.send_down(port, Port::send_with_next);
 }
 
 impl Unacknowledged {
-    fn send_down(self, port: &Port) {
+    fn send_down(self, port: &Port, send: impl Fn(&Port, Node, &ReplicaMessage)) {
         let Some(root) = self.root else {
             return;
         };
         let net = port.net();
         let message = ReplicaMessage::Unacknowledged(Box::new(self));
-        children(net.node(), root, net.nodes(), FAN_OUT).for_each(|node| port.send(node, &message));
+        children(net.node(), root, net.nodes(), FAN_OUT)
+            .for_each(|node| send(port, node, &message));
     }
 
     /// As the server: puts the change into the node's copy, unless that has it, and passes it on.
@@ -60,7 +61,7 @@ impl Unacknowledged {
         if !copy.version().includes(self.version) {
             self.runs.put(bytes);
             copy.set_version(self.version);
-            self.send_down(port);
+            self.send_down(port, Port::send);
         }
     }
 }
@@ -101,8 +102,9 @@ mod tests {
 
     #[test]
     fn a_change_is_small_by_its_bytes_and_by_its_places() {
-        assert!(is_small(&[0..SMALL - 1]));
-        assert!(!is_small(&[0..SMALL / 2, SMALL..SMALL + SMALL / 2]));
+        let halves = |bytes: usize| [0..bytes / 2, SMALL..SMALL + bytes.div_ceil(2)];
+        assert!(is_small(&halves(SMALL - 1)));
+        assert!(!is_small(&halves(SMALL)));
         let rows = |count: usize| (0..count).map(|row| row * 100..row * 100 + 8);
         assert!(is_small(&rows(PLACES).collect::<Vec<_>>()));
         assert!(!is_small(&rows(PLACES + 1).collect::<Vec<_>>()));

@@ -15,8 +15,9 @@ use super::{
     survived, victim,
 };
 
-/// A word of scratch memory.
-const WRITTEN: usize = 4;
+// Words of scratch memory.
+const FOUND: usize = 4;
+const WRITTEN: usize = 5;
 
 mpisync_tests::cases!(on [2, 4] with [LastRankDies]:
     reader_of_a_region_dies,
@@ -109,6 +110,7 @@ fn rank_dies_behind_its_change(job: &Job) {
     await_death(job);
     let expected = ITEMS * (1..=ROWS).sum::<u64>();
     assert_eq!(region.read_timeout(LONG).unwrap().sum(), expected);
+    job.scratch.meet(FOUND, job.size - 1);
     for _ in 0..20 {
         region.write_timeout(LONG).unwrap()[[0, 0]] += 1;
     }

@@ -8,5 +8,7 @@ pub(crate) mod site;
 pub(crate) mod token;
 #[path = "../../../../../mpisync/src/rwlock/global/tree.rs"]
 pub(crate) mod tree;
+#[path = "../../../../../mpisync/src/rwlock/global/version.rs"]
+pub(crate) mod version;
 #[path = "../../../../../mpisync/src/rwlock/global/writer.rs"]
 pub(crate) mod writer;
