@@ -65,9 +65,10 @@ unsafe impl<T: Plain + Sync, D: Dimension> Sync for RegionReadGuard<'_, T, D> {}
 /// | everything | [`fill`](Self::fill), [`as_slice_mut`](Self::as_slice_mut), `guard.view_mut().mapv_inplace(…)` |
 ///
 /// Dropping it stores two words on one node. If the region spans nodes and items were lent, it
-/// sends them to the other nodes, which takes no call on their ranks. No rank gets the lock before its node
-/// has the change. If this has 32 KiB or more, or more than 16 runs of consecutive items, dropping the guard waits until all nodes have it.
-/// [`publish`](Self::publish) sends earlier, and waits in any case.
+/// sends them to the other nodes, which takes no call on their ranks. No rank gets the lock before
+/// its node has the change. Dropping the guard waits until all nodes have it if it has 32 KiB or
+/// more, or more than 16 runs of consecutive items. [`publish`](Self::publish) sends earlier, and
+/// waits in any case.
 ///
 /// A guard that is leaked (`mem::forget`) keeps the lock until this rank's next call that takes the
 /// region mutably, or until the region is closed or dropped. Then all items are sent to the other

@@ -16,11 +16,12 @@
 //! applies the change in its progress thread. No rank of any node sees half of a change. Only the
 //! items that were lent are sent, for example a row of the array.
 //!
-//! The drop of a guard that writes 32 KiB or more, or more than 16 runs of consecutive items, is the
-//! one destructor that waits for the network, until all nodes have the change. If the change is
-//! smaller, the lock waits in its place: the next writer until all nodes have the change, a reader
-//! until its node has. [`publish`](RegionWriteGuard::publish) sends earlier, and waits in any case. As for the lock,
-//! the lowest rank of each node has to be alive: if it dies, writers of other nodes wait for it.
+//! Two destructors wait for the network, until all nodes have the change: that of a guard that writes
+//! 32 KiB or more, or more than 16 runs of consecutive items, and that of a part. If a writer of the
+//! whole has changed less, the lock waits in its place: the next writer until all nodes have the
+//! change, a reader until its node has. [`publish`](RegionWriteGuard::publish) sends earlier, and
+//! waits in any case.
+//! As for the lock, the lowest rank of each node has to be alive: if it dies, writers of other nodes wait for it.
 //!
 //! # Ways to write
 //! | method | called by | effect |
