@@ -54,6 +54,8 @@ struct Selection {
     hosts: Option<usize>,
     /// Only those that share their jobs, which take the least time.
     shared_jobs: bool,
+    /// Of those that share their jobs, none with this number of ranks.
+    shared_jobs_not_on: Option<usize>,
     /// Of each case with a job of its own, only the test on the number of ranks nearest to four.
     once: bool,
 }
@@ -70,6 +72,7 @@ impl Selection {
                 "--ranks" => selection.ranks = value().parse().ok(),
                 "--ranks-over-hosts" => selection.hosts = value().parse().ok(),
                 "--shared-jobs" => selection.shared_jobs = true,
+                "--shared-jobs-not-on" => selection.shared_jobs_not_on = value().parse().ok(),
                 "--own-jobs-once" => selection.once = true,
                 "--format" | "--color" | "--logfile" | "--test-threads" => {
                     options.extend([argument, value()]);
@@ -90,6 +93,7 @@ impl Selection {
             && self.ranks.is_none_or(|ranks| ranks == test.ranks)
             && self.hosts.map_or(!is_for_hosts, fits)
             && (test.shares_its_job() || !self.shared_jobs)
+            && !(test.shares_its_job() && self.shared_jobs_not_on == Some(test.ranks))
             && (test.shares_its_job() || !self.once || test.is_nearest_to_four)
     }
 }

@@ -62,14 +62,18 @@ fn main() -> ExitCode {
         peers::write(arguments.get(1).map(String::as_str));
         return ExitCode::SUCCESS;
     }
-    let mut arguments = Arguments::from_args();
+    let is_third = arguments.iter().any(|argument| argument == "--third");
+    let options = arguments
+        .into_iter()
+        .filter(|argument| argument != "--third");
+    let mut arguments = Arguments::from_iter([String::new()].into_iter().chain(options));
     let jobs = if is_over_hosts() {
         JOBS_OVER_HOSTS
     } else {
         JOBS
     };
     arguments.test_threads.get_or_insert(jobs);
-    libtest_mimic::run(&arguments, trials()).exit_code()
+    libtest_mimic::run(&arguments, trials(is_third)).exit_code()
 }
 
 /// Whether the jobs run over two hosts, where the victim is alone on the second one.
@@ -77,11 +81,11 @@ fn is_over_hosts() -> bool {
     env::var_os("XTASK_HOSTS").is_some()
 }
 
-/// The longest cells first, so that the short ones run beside them.
-fn trials() -> Vec<Trial> {
+/// The longest cells first, so that the short ones run beside them. All cells, or a third of them, as over hosts.
+fn trials(is_third: bool) -> Vec<Trial> {
     let mut cells: Vec<(&Row, Fault)> = TABLE.iter().flat_map(Row::cells).collect();
-    if is_over_hosts() {
-        cells.retain(|(row, fault)| row.is_over_hosts(*fault));
+    if is_third || is_over_hosts() {
+        cells.retain(|(row, fault)| row.is_in_third(*fault));
     }
     cells.sort_by_key(|(row, fault)| !is_long(row, *fault));
     let cells = cells.into_iter().map(|(row, fault)| {

@@ -40,8 +40,8 @@ const PANICKED_OR_REPORT: Expected = &["RankEnded", "RankDied", REPORTED, JOB_EN
 /// After a death of the only rank on its host, in addition to the outcomes on one node.
 const HOST_LOST: Expected = &["LeaderDied", "HostSilent"];
 
-/// The situations and the faults that also run over two hosts: about a third.
-pub const OVER_HOSTS: (&[&str], &[Fault]) = (
+/// The situations and the faults of about a third of the cells, which also run over two hosts, and with each MPI.
+const THIRD: (&[&str], &[Fault]) = (
     &[
         "controller::read",
         "controller::write_behind_reader",
@@ -108,9 +108,9 @@ impl Row {
         }
     }
 
-    /// Whether this fault of it also runs over hosts.
-    pub fn is_over_hosts(&self, fault: Fault) -> bool {
-        let (situations, faults) = OVER_HOSTS;
+    /// Whether this fault of it is in the third that also runs over hosts.
+    pub fn is_in_third(&self, fault: Fault) -> bool {
+        let (situations, faults) = THIRD;
         situations.contains(&self.name) && faults.contains(&fault)
     }
 

@@ -17,6 +17,9 @@ const WITHOUT_MPI: &str = "-p mpisync --no-default-features --features futures,i
 /// The models of the lock, which take long, and once is enough.
 const MODELS: &str = "rwlock::tests::model";
 
+/// How many random worlds are tried here, where each takes long: elsewhere it is all of them.
+const SEEDS: &str = "10";
+
 /// Tells what is left out, if it is, when the step runs as a whole or not.
 pub(super) fn tell(is_whole: bool) {
     if !has_nightly() {
@@ -61,7 +64,7 @@ fn sanitized(workspace: &Workspace, folder: &str, sanitizer: &str) -> Result<Sui
     cargo.env("CARGO_TARGET_DIR", workspace.target.join(folder));
     cargo.env("RUSTFLAGS", format!("-Zsanitizer={sanitizer}"));
     let suite = Suite::new(cargo, WITHOUT_MPI).args(["--target".to_owned(), host(workspace)?]);
-    Ok(suite.skip([MODELS]))
+    Ok(suite.skip([MODELS]).env("TEST_SEEDS", SEEDS))
 }
 
 /// Those under valgrind, if it is there.
@@ -75,8 +78,7 @@ pub(super) fn under_valgrind(workspace: &Workspace) -> Result<Option<Suite>> {
     cargo
         .env("CARGO_TARGET_DIR", workspace.target.join("valgrind"))
         .env(runner, "valgrind --quiet --error-exitcode=9")
-        // The imagined nodes take seconds for each seed here; elsewhere they run with all of them.
-        .env("TEST_SEEDS", "10")
+        .env("TEST_SEEDS", SEEDS)
         // Optimized code may branch on a value before it looks whether there is one, where both ways lead to the same.
         .args(["--config", "profile.test.package.mpisync.opt-level=0"]);
     // Valgrind runs one thread at a time: it cannot show what cores see of each other, and takes very long.

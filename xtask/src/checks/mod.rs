@@ -36,7 +36,7 @@ enum Step {
     Ui,
     /// Integration tests on real ranks, with each MPI
     Ranks,
-    /// What the others get when a rank fails: each fault in each situation, with each MPI
+    /// What the others get when a rank fails: each fault in each situation with the first MPI, and a third of them with the others
     Faults,
     /// Tests that were built with one MPI and run with another of the same binary interface, for each two of the MPIs
     Abi,

@@ -33,6 +33,12 @@ const LONG_MODELS: [&str; 3] = [
     "loom::bias::two_readers_and_a_writer",
 ];
 
+/// Models of the lock across nodes with more than a million states, two thirds of those of all.
+const LARGE_MODELS: [&str; 2] = [
+    "model::three_nodes_of_one_rank",
+    "model::two_nodes_of_two_ranks_write",
+];
+
 /// What is documented: all libraries of the workspace, with the features of which clippy has checked all dependencies, and the
 /// programs that are published.
 const DOCUMENTED: &str =
@@ -94,10 +100,8 @@ impl Test {
             ],
             &["-p", "mpisync-test", "-p", "mpisync-launcher"],
         ];
-        let sets = &sets[..if self.is_whole(Step::Clippy) { 4 } else { 1 }];
-        let sets = sets
-            .iter()
-            .map(|set| set.iter().map(|&word| word.to_owned()).collect());
+        let sets = sets.iter().filter(|_| self.is_whole(Step::Clippy));
+        let sets = sets.map(|set| set.iter().map(|&word| word.to_owned()).collect());
         for features in [documented].into_iter().chain(sets) {
             let mut doc = tools.cargo();
             doc.env("RUSTDOCFLAGS", "-D warnings");
@@ -118,6 +122,9 @@ impl Test {
                     Some(chromium) => unit.env("TEST_CHROMIUM", chromium),
                     None => unit.skip(["in_chromium"]),
                 };
+                if !is_whole {
+                    unit = unit.skip(LARGE_MODELS);
+                }
                 let without_mpi = is_whole.then(|| memory::without_mpi(workspace));
                 [unit].into_iter().chain(without_mpi).collect()
             }
@@ -147,8 +154,11 @@ impl Test {
             Step::Ranks => {
                 let options: &[&str] = match () {
                     () if is_whole || !self.names.is_empty() => &[],
-                    () if is_first(tools) => &["--own-jobs-once"],
-                    () => &["--ranks", "4"],
+                    () if !is_first(tools) => &["--ranks", "4"],
+                    () if tools.machine.mpis.len() > 1 => {
+                        &["--own-jobs-once", "--shared-jobs-not-on", "4"]
+                    }
+                    () => &["--own-jobs-once"],
                 };
                 let ranks = self.ranks(tools, 1)?.options(options.iter().copied());
                 // Names are those of the library's own tests.
@@ -163,7 +173,10 @@ impl Test {
                 vec![ranks.options(["--ranks", "4", "--shared-jobs"])]
             }
             Step::Faults => {
-                let faults = suite(tools.cargo_for_ranks(1)?, tools, &["faults"]);
+                let mut faults = suite(tools.cargo_for_ranks(1)?, tools, &["faults"]);
+                if !is_first(tools) && !is_whole && self.names.is_empty() {
+                    faults = faults.options(["--third"]);
+                }
                 vec![faults.options(&self.names)]
             }
             Step::Examples => {

@@ -910,7 +910,7 @@ fn two_nodes_downgrade() {
 }
 
 #[test]
-fn three_nodes() {
+fn three_nodes_of_one_rank() {
     explore(&[&[&[Write, Write]], &[&[Read, Write]], &[&[TryWrite]]], 1);
 }
 
