@@ -214,9 +214,7 @@ impl ObjectParts {
                 let report = call.report(waited);
                 LockError::Timeout { waited, report }
             }
-            Stop::Died(local_rank) => LockError::HolderDied {
-                rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
-            },
+            Stop::Died(local_rank) => self.holder_died(local_rank),
             Stop::RankDied(rank) => LockError::HolderDied { rank: rank as i32 },
             Stop::Ended(local_rank) => LockError::HolderEnded {
                 rank: self.block.domain().topology().local_ranks()[local_rank] as i32,
@@ -230,6 +228,18 @@ impl ObjectParts {
             | Stop::Absent(..)
             | Stop::Again => stop.into_error(),
         }
+    }
+
+    /// The error of a wait for a member of this node that has died: a rank, or the node's server, which dies with the leader.
+    fn holder_died(&self, local_rank: usize) -> LockError {
+        let domain = self.block.domain();
+        let here = domain.topology().local_ranks();
+        if let Some(&rank) = here.get(local_rank) {
+            return LockError::HolderDied { rank: rank as i32 };
+        }
+        domain.note_death(here[0]);
+        let loss = domain.host_loss().expect("the leader is dead");
+        Stop::HostLost(loss).into_error()
     }
 
     /// Waits for all ranks before they free the object's memory. Collective; for an object without
@@ -345,3 +355,25 @@ macro_rules! accessors {
 }
 
 pub(crate) use accessors;
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+
+    struct OneLine;
+
+    impl Layout for OneLine {
+        fn length(&self, _: &Topology) -> usize {
+            128
+        }
+    }
+
+    #[test]
+    fn the_server_of_a_node_dies_with_its_leader() {
+        let object = Object::local("mutex", &OneLine);
+        let dead_rank = object.holder_died(0);
+        assert!(matches!(dead_rank, LockError::HolderDied { rank: 0 }));
+        let dead_server = object.holder_died(1);
+        assert!(matches!(dead_server, LockError::LeaderDied { rank: 0 }));
+    }
+}
