@@ -413,8 +413,7 @@ impl LockState {
     pub(crate) fn leave_behind(&self, send: impl FnOnce(Version)) -> bool {
         match &self.global {
             Some(global) if self.held.get() == ONE_WRITE && !self.is_kept.get() => {
-                global.leave_behind(self.borrowed(), send);
-                true
+                global.leave_behind(self.borrowed(), send)
             }
             _ => false,
         }

@@ -100,8 +100,13 @@ impl Test {
             ],
             &["-p", "mpisync-test", "-p", "mpisync-launcher"],
         ];
-        let sets = sets.iter().filter(|_| self.is_whole(Step::Clippy));
-        let sets = sets.map(|set| set.iter().map(|&word| word.to_owned()).collect());
+        let sets = match self.is_whole(Step::Clippy) {
+            true => &sets[..],
+            false => &[],
+        };
+        let sets = sets
+            .iter()
+            .map(|set| set.iter().map(|&word| word.to_owned()).collect());
         for features in [documented].into_iter().chain(sets) {
             let mut doc = tools.cargo();
             doc.env("RUSTDOCFLAGS", "-D warnings");

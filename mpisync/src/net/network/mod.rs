@@ -142,8 +142,8 @@ impl Network {
         let mut bytes = bytes.into();
         if let Some(first) = self.held_back.take(rank) {
             let length = first.len() as u32;
-            bytes.prepend(&first);
-            bytes.prepend(&self.envelope(To::Both { first: length }).to_bytes());
+            let header = self.envelope(To::Both { first: length }).to_bytes();
+            bytes = [&header[..], &first, &bytes].concat().into();
         }
         self.send_alone(rank, bytes);
     }

@@ -126,12 +126,10 @@ struct Change {
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
 enum Part {
+    /// Runs whose bytes are in the message.
     Small(Runs),
     /// The position of a piece, which is sent separately.
-    Large {
-        start: u64,
-        length: u64,
-    },
+    Large { start: u64, length: u64 },
 }
 
 /// Runs of bytes.

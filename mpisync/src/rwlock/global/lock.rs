@@ -239,14 +239,21 @@ impl GlobalLock {
     }
 
     /// As a writer that is about to leave: lets `send` send a change to all other nodes, by which the data have a new
-    /// version. The next writer waits until all nodes have it, and a reader until its node has.
-    pub(crate) fn leave_behind(&self, lock: NodeLock<&LockMemory>, send: impl FnOnce(Version)) {
+    /// version. The next writer waits until all nodes have it, and a reader until its node has. Returns whether it has the
+    /// token, and so has sent the change.
+    pub(crate) fn leave_behind(
+        &self,
+        lock: NodeLock<&LockMemory>,
+        send: impl FnOnce(Version),
+    ) -> bool {
         let site = self.at(lock);
-        if let QueueState::Owner { token, .. } = site.queue_state() {
-            let version = token.version.next(self.net().rank());
-            send(version);
-            writer::note_version(&site, version);
-        }
+        let QueueState::Owner { token, .. } = site.queue_state() else {
+            return false;
+        };
+        let version = token.version.next(self.net().rank());
+        send(version);
+        writer::note_version(&site, version);
+        true
     }
 
     /// Leaves as a writer; does not wait.

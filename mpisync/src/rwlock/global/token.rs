@@ -59,12 +59,13 @@ impl QueueState {
 }
 
 impl Token {
-    /// Counts an opening of the gates.
-    pub(crate) fn open(&mut self) {
+    /// Counts an opening of the gates. Returns the token after it.
+    pub(crate) fn open(&mut self) -> Token {
         self.openings = self.openings.wrapping_add(1);
         self.closed = false;
         self.drained = false;
         self.empty = None;
         self.run = 0;
+        *self
     }
 }

@@ -169,11 +169,7 @@ pub(crate) fn poison(site: &impl Site, dead: Option<u32>) {
 
 /// Opens the gates for a writer that gives up while it waits for readers.
 pub(crate) fn reopen(site: &impl Site) {
-    let opened = update_token(site, |token| {
-        token.open();
-        *token
-    });
-    if let Some(token) = opened {
+    if let Some(token) = update_token(site, Token::open) {
         open_gates(site, token);
     }
 }
@@ -215,8 +211,7 @@ pub(crate) fn hand_on(site: &impl Site) -> QueueState {
     let is_poisoned = token.broken_by.is_some();
     let opens = token.closed && !is_poisoned && (nobody_waits || token.run >= RUN);
     if opens {
-        token.open();
-        open_gates(site, *token);
+        open_gates(site, token.open());
     }
     if let Some(node) = successor {
         site.take_successor();
